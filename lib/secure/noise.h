@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Noise_XX_25519_ChaChaPoly_BLAKE2b (and XXpsk3), checked against published vectors: a sans-I/O
+ * handshake and the two transport ciphers that it ends in. Any failure is final for the object.
+ */
+#ifndef MSY_SECURE_NOISE_H
+#define MSY_SECURE_NOISE_H
+
+#include "base/buf.h"
+#include "secure/crypto.h"
+
+enum {
+    MSY_NOISE_MESSAGE_BYTES_MAX = 65535,
+    MSY_NOISE_TAG_BYTES = 16,
+    MSY_NOISE_PAYLOAD_BYTES_MAX = MSY_NOISE_MESSAGE_BYTES_MAX - MSY_NOISE_TAG_BYTES
+};
+
+struct msy_noise_cipher {
+    uint8_t key[32];
+    uint64_t nonce;
+    uint64_t sealed_bytes; /* Since the last rekey. */
+    bool has_key;
+};
+
+struct msy_noise {
+    struct msy_noise_cipher cipher; /* Of the handshake. */
+    uint8_t h[64];
+    uint8_t ck[64];
+    uint8_t s_secret[32], s_public[32];
+    uint8_t e_secret[32], e_public[32];
+    uint8_t rs[32], re[32];
+    uint8_t psk[32];
+    uint8_t message_index; /* Next of XX's three messages. */
+    bool initiator;
+    bool has_psk;
+    bool failed;
+};
+
+/* s_secret is copied. prologue binds versions and whatever was negotiated before. psk NULL: XX;
+ * else 32 bytes and XXpsk3. The ephemeral key comes from entropy. */
+void msy_noise_init(struct msy_noise *noise, bool initiator, const uint8_t s_secret[32],
+                    const uint8_t s_public[32], const uint8_t *psk, meshsync_bytes prologue,
+                    struct msy_entropy entropy);
+/* True when it is our turn. */
+bool msy_noise_must_write(const struct msy_noise *noise);
+bool msy_noise_done(const struct msy_noise *noise);
+/* Appends the next handshake message with payload to out. */
+meshsync_status msy_noise_write(struct msy_noise *noise, meshsync_bytes payload,
+                                struct msy_buf *out);
+/* Reads one whole handshake message; appends its payload to out. E_AUTH when it does not verify. */
+meshsync_status msy_noise_read(struct msy_noise *noise, meshsync_bytes message,
+                               struct msy_buf *out);
+/* After done: the ciphers of each direction. The handshake hash is noise->h (64 bytes). */
+void msy_noise_split(struct msy_noise *noise, struct msy_noise_cipher *sending,
+                     struct msy_noise_cipher *receiving);
+/* Wipes. */
+void msy_noise_fini(struct msy_noise *noise);
+
+/* Transport: appends the sealed form of plain (at most MSY_NOISE_PAYLOAD_BYTES_MAX) to out; both
+ * sides rekey (Noise REKEY) after the record that makes sealed_bytes reach 2^30 or nonce reach a
+ * multiple of 2^20. */
+meshsync_status msy_noise_seal(struct msy_noise_cipher *cipher, meshsync_bytes plain,
+                               struct msy_buf *out);
+/* Opens one record and appends the plain bytes. E_AUTH when it does not verify. */
+meshsync_status msy_noise_open(struct msy_noise_cipher *cipher, meshsync_bytes sealed,
+                               struct msy_buf *out);
+void msy_noise_cipher_wipe(struct msy_noise_cipher *cipher);
+
+#endif
