@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file sync.h
+ * @brief Peers and versions: where to listen, whom to dial, who has what, waiting.
+ *
+ * Threads: any function here may be called from any thread.
+ */
+#ifndef MESHSYNC_SYNC_H
+#define MESHSYNC_SYNC_H
+
+#include <meshsync/types.h>
+
+MESHSYNC_BEGIN_DECLS
+
+/** Longest address text, "host:port", "[v6]:port" or "unix:/path", with its final zero. */
+#define MESHSYNC_ADDRESS_BYTES_MAX 300
+
+/**
+ * Listen on an address. Port 0 lets the system choose. The node must have been started.
+ *
+ * @param[out] bound  May be NULL; the caller's, MESHSYNC_ADDRESS_BYTES_MAX bytes: the address with
+ *                    its real port.
+ *
+ * @retval MESHSYNC_OK
+ * @retval MESHSYNC_E_INVALID   No address.
+ * @retval MESHSYNC_E_STATE     Not started.
+ * @retval MESHSYNC_E_RESOURCE  The system refused; @p error says why.
+ * @threads Any but the network thread. Blocks briefly.
+ * @since 0.1
+ */
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_node_listen(meshsync_node *node,
+                                                                     const char *address,
+                                                                     char *bound,
+                                                                     meshsync_error *error);
+
+/**
+ * Dial a peer, and again whenever it is not there, with jittered back-off.
+ *
+ * @threads Any. Does not block.
+ * @since 0.1
+ */
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_peer_add(meshsync_node *node,
+                                                                  const char *address,
+                                                                  meshsync_error *error);
+
+/**
+ * Stop dialling an address and end the session made through it.
+ *
+ * @retval MESHSYNC_OK
+ * @retval MESHSYNC_E_NOT_FOUND  It is not dialled.
+ * @threads Any but the network thread. Blocks briefly.
+ * @since 0.1
+ */
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_peer_remove(meshsync_node *node,
+                                                                     const char *address,
+                                                                     meshsync_error *error);
+
+/** State of a peer. */
+typedef enum meshsync_peer_state {
+    MESHSYNC_PEER_IDLE = 0,     /**< Not connected; will be tried again. */
+    MESHSYNC_PEER_DIALING = 1,  /**< Connecting. */
+    MESHSYNC_PEER_GREETING = 2, /**< Handshake. */
+    MESHSYNC_PEER_SYNCING = 3,  /**< In session, fetching. */
+    MESHSYNC_PEER_LIVE = 4      /**< In session, nothing left to fetch. */
+} meshsync_peer_state;
+
+/** What is known of a peer. Begin with size. */
+typedef struct meshsync_peer_info {
+    size_t size;                              /**< sizeof, set by the caller. */
+    uint64_t rtt_us;                          /**< Smoothed round-trip time; 0: unknown. */
+    uint64_t lag_changes;                     /**< Changes here that it does not hold durably. */
+    uint64_t behind_changes;                  /**< Changes it has that are not here, as known. */
+    uint64_t last_heard_ms;                   /**< Unix ms; 0: never. */
+    uint64_t bytes_in;                        /**< From it, in this session. */
+    uint64_t bytes_out;                       /**< To it, in this session. */
+    uint64_t spaces;                          /**< In common. */
+    int32_t state;                            /**< enum meshsync_peer_state. */
+    int32_t outbound;                         /**< 1: we dialled. */
+    meshsync_status last_error;               /**< Why the last try or session ended. */
+    int32_t has_id;                           /**< 1: id is known. */
+    uint8_t id[MESHSYNC_NODE_ID_BYTES];       /**< Its node id. */
+    char address[MESHSYNC_ADDRESS_BYTES_MAX]; /**< Where it is, zero-terminated. */
+    char last_error_text[MESHSYNC_ERROR_MESSAGE_BYTES_MAX]; /**< In words. */
+    uint8_t reserved[4];                      /**< 0. */
+} meshsync_peer_info;
+
+/**
+ * The peers by index, 0 up; E_END past the last. The list may change between calls.
+ *
+ * @threads Any. Does not block.
+ * @since 0.1
+ */
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_peer_at(meshsync_node *node,
+                                                                 uint32_t index,
+                                                                 meshsync_peer_info *info);
+
+/**
+ * The version of now: a token for everything that is here. One that covers several concurrent
+ * heads is good at any node of the space as well, as long as it fits: with more than two heads it
+ * names the change of this node that was applied last and that change's causes only.
+ *
+ * @threads Any. Reads the store.
+ * @since 0.1
+ */
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_space_version(meshsync_space *space,
+                                                                       meshsync_token *token,
+                                                                       meshsync_error *error);
+
+/**
+ * Wait until a version is here and durable, and, with k of 1 or more, durable at k peers.
+ *
+ * @param[in] token  NULL or empty: the version of now.
+ *
+ * @retval MESHSYNC_OK
+ * @retval MESHSYNC_E_TIMEOUT      Not yet; the token stays valid.
+ * @retval MESHSYNC_E_UNREACHABLE  k of 1 or more and the node is not started.
+ * @retval MESHSYNC_E_INVALID      Not a token of this space.
+ * @threads Any but the network thread. Blocks up to timeout_ms.
+ * @since 0.1
+ */
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_wait(meshsync_space *space,
+                                                              const meshsync_token *token,
+                                                              uint32_t k, uint64_t timeout_ms,
+                                                              meshsync_error *error);
+
+/**
+ * Text of a token and back: base64url. out has room for 2 * MESHSYNC_TOKEN_BYTES_MAX bytes.
+ *
+ * @threads Any.
+ * @since 0.1
+ */
+MESHSYNC_API void meshsync_token_format(const meshsync_token *token, char *out);
+/** @retval MESHSYNC_E_INVALID  No token. @since 0.1 */
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_token_parse(const char *text,
+                                                                     meshsync_token *token,
+                                                                     meshsync_error *error);
+
+MESHSYNC_END_DECLS
+
+#endif
