@@ -95,9 +95,8 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_peer_at(meshsync_node *
                                                                  meshsync_peer_info *info);
 
 /**
- * The version of now: a token for everything that is here. One that covers several concurrent
- * heads is good at any node of the space as well, as long as it fits: with more than two heads it
- * names the change of this node that was applied last and that change's causes only.
+ * The version of now: a token for everything that is here, good at any node of the space. With
+ * more than ten concurrent heads there is no such token: MESHSYNC_E_LIMIT.
  *
  * @threads Any. Reads the store.
  * @since 0.1

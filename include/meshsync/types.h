@@ -103,8 +103,8 @@ typedef enum meshsync_ack {
 } meshsync_ack;
 
 /** Largest version token, in bytes. Tokens are opaque; their text form is base64url. */
-#define MESHSYNC_TOKEN_BYTES_MAX 48
-/** Names one committed change, hence a version of the space: that change and all its causes. */
+#define MESHSYNC_TOKEN_BYTES_MAX 252
+/** Names one committed change, or up to ten heads, hence a version: they and all their causes. */
 typedef struct meshsync_token {
     uint32_t len;                            /**< Used bytes; 0 names the empty version. */
     uint8_t bytes[MESHSYNC_TOKEN_BYTES_MAX]; /**< Opaque. */
