@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The master oracle: replay(log) == state. A deliberately naive replay of the log, sharing no code
+ * with the apply path, in passes whose memory is bounded; and the check of every hash, signature,
+ * index, vector, head and digest against the log.
+ */
+#ifndef MSY_REPLICA_VERIFY_H
+#define MSY_REPLICA_VERIFY_H
+
+#include <meshsync/space.h>
+
+#include "store/schema.h"
+
+/* E_STORE_CORRUPT when anything differs; report says what. */
+meshsync_status msy_verify_space(struct msy_alloc *alloc, struct msy_store_txn *txn,
+                                 uint32_t space, meshsync_verify_report *report,
+                                 meshsync_error *error);
+
+#endif
