@@ -18,8 +18,10 @@ struct msy_leaf_entry {
     uint32_t index;
     uint32_t kind;                          /* enum msy_op_kind, or one not known. */
     uint8_t op_hash[MSY_LEAF_HASH_BYTES];   /* First bytes of the op hash, for the digest. */
-    meshsync_bytes payload;                 /* Raw msgpack; data NULL: in the log only. */
+    meshsync_bytes payload; /* Raw msgpack, lent; data NULL: in the log only, see the rest. */
     uint32_t payload_len;
+    uint32_t payload_at;    /* In the log only: where it begins in the change's bytes, */
+    uint32_t payload_crc;   /* and its CRC32C. */
 };
 
 /* What resets took off one actor: the greatest seen. */

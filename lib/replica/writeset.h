@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The write set of one batch: each leaf that the batch touches is read once, changed in memory as
+ * often as needed, and written once, in key order, when the batch is flushed. The digests of the
+ * touched collections live here too.
+ */
+#ifndef MSY_REPLICA_WRITESET_H
+#define MSY_REPLICA_WRITESET_H
+
+#include "crdt/leaf.h"
+#include "replica/arena.h"
+#include "secure/crypto.h"
+#include "store/schema.h"
+
+struct msy_ws_leaf {
+    struct msy_leaf leaf; /* Payloads lend from the arena. */
+    const uint8_t *key;   /* In the arena. */
+    uint32_t key_len;
+    uint32_t space;
+    uint64_t key_hash;
+    bool dirty;
+    bool existed;
+};
+
+/* Sum over the live dots of one collection. */
+struct msy_ws_digest {
+    uint32_t space;
+    uint32_t collection;
+    uint64_t entries;
+    bool dirty;
+    struct msy_lthash sum;
+};
+
+enum { MSY_WS_POOL_ROWS = 32, MSY_WS_POOL_LEAVES = 4096 };
+
+struct msy_writeset {
+    struct msy_alloc *alloc;
+    struct msy_store_txn *txn; /* Of the batch. */
+    struct msy_arena arena;
+    struct msy_ws_leaf *pool[MSY_WS_POOL_ROWS]; /* Rows of MSY_WS_POOL_LEAVES, reused. */
+    uint32_t pool_rows;
+    uint32_t count;
+    struct msy_ws_leaf **slots; /* Open addressing. */
+    uint32_t slots_cap;
+    struct msy_ws_leaf **sorted;
+    uint32_t sorted_cap;
+    struct msy_ws_digest *digests;
+    uint32_t digests_count, digests_cap;
+    uint8_t hash_key[16];
+    struct msy_buf scratch;
+};
+
+void msy_writeset_init(struct msy_writeset *set, struct msy_alloc *alloc,
+                       const uint8_t hash_key[16]);
+void msy_writeset_fini(struct msy_writeset *set);
+void msy_writeset_begin(struct msy_writeset *set, struct msy_store_txn *txn);
+/* The leaf at a path, read if it was not yet; valid until begin. E_STORE_CORRUPT when damaged. */
+meshsync_status msy_writeset_leaf(struct msy_writeset *set, uint32_t space, uint32_t collection,
+                                  meshsync_bytes path, struct msy_ws_leaf **leaf);
+/* The same by state key. */
+meshsync_status msy_writeset_leaf_key(struct msy_writeset *set, meshsync_bytes key,
+                                      struct msy_ws_leaf **leaf);
+meshsync_status msy_writeset_digest(struct msy_writeset *set, uint32_t space, uint32_t collection,
+                                    struct msy_ws_digest **digest);
+/* Copies bytes into the batch's memory. data NULL in the result: no memory. */
+meshsync_bytes msy_writeset_keep(struct msy_writeset *set, meshsync_bytes bytes);
+/* Writes every changed leaf, in key order; what was read stays usable. Needed before the state is
+ * walked by range, and at the end. */
+meshsync_status msy_writeset_flush_leaves(struct msy_writeset *set);
+meshsync_status msy_writeset_flush(struct msy_writeset *set);
+
+#endif
