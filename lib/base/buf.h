@@ -42,7 +42,9 @@ void msy_put_be64(uint8_t *out, uint64_t value);
 uint16_t msy_get_be16(const uint8_t *in);
 uint32_t msy_get_be32(const uint8_t *in);
 uint64_t msy_get_be64(const uint8_t *in);
-/* Writes at most 10 bytes, returns how many. */
+/* Longest varint: ten groups of 7 bits hold 64. */
+enum { MSY_VARINT_BYTES_MAX = 10 };
+/* Writes at most MSY_VARINT_BYTES_MAX bytes, returns how many. */
 size_t msy_put_varint(uint8_t *out, uint64_t value);
 
 /* Reading: each function returns false, and marks the cursor as failed, when bytes are missing or
@@ -71,6 +73,8 @@ bool msy_utf8_valid(meshsync_bytes bytes);
 
 /* CRC32C (Castagnoli), hardware where there is any; start with 0. */
 uint32_t msy_crc32c(uint32_t crc, const void *data, size_t n);
+/* The same without hardware: what other machines use, and what tests compare with. */
+uint32_t msy_crc32c_portable(uint32_t crc, const void *data, size_t n);
 
 /* base64url without padding. out has room for (n + 2) / 3 * 4 + 1 bytes; zero-terminated. */
 size_t msy_base64url_encode(char *out, const void *data, size_t n);

@@ -21,7 +21,7 @@ void msy_error_clear(meshsync_error *error);
 #else
 #define MSY_ASSERT(condition) ((condition) ? (void)0 : msy_assert_note())
 #endif
-void msy_assert_abort(const char *words, const char *file, int line);
+void msy_assert_abort(const char *words, const char *file, int line) __attribute__((noreturn));
 void msy_assert_note(void);
 uint64_t msy_assert_failures(void);
 
