@@ -46,8 +46,7 @@ static bool alloc_charge(struct msy_alloc *alloc, size_t bytes)
 {
     size_t used = __atomic_load_n(&alloc->bytes_used, __ATOMIC_RELAXED);
     do {
-        if (bytes > SIZE_MAX - used ||
-            (alloc->bytes_max != 0 && used + bytes > alloc->bytes_max)) {
+        if (bytes > SIZE_MAX - used || (alloc->bytes_max != 0 && used + bytes > alloc->bytes_max)) {
             return false;
         }
     } while (!__atomic_compare_exchange_n(&alloc->bytes_used, &used, used + bytes, true,

@@ -18,10 +18,10 @@ typedef void *(*msy_realloc_fn)(void *user, void *ptr, size_t old_size, size_t n
 struct msy_alloc {
     msy_realloc_fn fn;
     void *user;
-    size_t bytes_max;   /* 0: no cap. */
-    size_t bytes_used;  /* Updated atomically. */
-    uint64_t fail_at;   /* Tests: the fail_at-th allocation from now fails; 0 never. */
-    int fail_for_ever;  /* Tests: and all after it. */
+    size_t bytes_max;  /* 0: no cap. */
+    size_t bytes_used; /* Updated atomically. */
+    uint64_t fail_at;  /* Tests: the fail_at-th allocation from now fails; 0 never. */
+    int fail_for_ever; /* Tests: and all after it. */
 };
 
 /* fn NULL: the C library's. */

@@ -65,7 +65,7 @@ size_t msy_cursor_left(const struct msy_cursor *cursor)
 /* Lends the next n bytes, n > 0. NULL, and the cursor has failed: they are not there. */
 static const uint8_t *cursor_take(struct msy_cursor *cursor, size_t n)
 {
-    if (n > msy_cursor_left(cursor)) {
+    if (cursor->failed || n > msy_cursor_left(cursor)) {
         cursor->failed = true;
         return NULL;
     }
@@ -130,13 +130,17 @@ bool msy_cursor_varint(struct msy_cursor *cursor, uint64_t *out)
 
 bool msy_cursor_bytes(struct msy_cursor *cursor, size_t n, meshsync_bytes *out)
 {
-    if (n == 0 && !cursor->failed) {
-        *out = (meshsync_bytes){cursor->at, 0};
-        return true;
+    *out = (meshsync_bytes){NULL, 0};
+    if (n == 0) {
+        out->data = cursor->failed ? NULL : cursor->at;
+        return !cursor->failed;
     }
     const uint8_t *at = cursor_take(cursor, n);
-    *out = (meshsync_bytes){at, at == NULL ? 0 : n};
-    return at != NULL;
+    if (at == NULL) {
+        return false;
+    }
+    *out = (meshsync_bytes){at, n};
+    return true;
 }
 
 bool msy_cursor_copy(struct msy_cursor *cursor, void *out, size_t n)

@@ -87,7 +87,7 @@ void msy_error_clear(meshsync_error *error)
 
 void msy_assert_abort(const char *words, const char *file, int line)
 {
-    /* Only test and simulator builds get here: MSY_ASSERT calls it under MSY_ASSERT_ABORTS alone. */
+    /* Only test and simulator builds get here, by MSY_ASSERT under MSY_ASSERT_ABORTS. */
     (void)fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, words);
     abort();
 }

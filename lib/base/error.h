@@ -17,7 +17,8 @@ void msy_error_clear(meshsync_error *error);
  * MSY_ASSERT_ABORTS it aborts; otherwise it raises the process-wide count that msy_assert_failures
  * returns, and the code after it must stay memory-safe. */
 #ifdef MSY_ASSERT_ABORTS
-#define MSY_ASSERT(condition) ((condition) ? (void)0 : msy_assert_abort(#condition, __FILE__, __LINE__))
+#define MSY_ASSERT(condition)                                                                      \
+    ((condition) ? (void)0 : msy_assert_abort(#condition, __FILE__, __LINE__))
 #else
 #define MSY_ASSERT(condition) ((condition) ? (void)0 : msy_assert_note())
 #endif
