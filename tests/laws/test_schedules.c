@@ -121,7 +121,7 @@ static void draw_map_path(struct lab_op *op, bool may_be_whole)
 {
     const char *parts[4] = {keys[draw(KEYS)], fields[draw(FIELDS)], fields[draw(FIELDS)],
                             fields[draw(FIELDS)]};
-    uint32_t count = 2 + (chance(40) ? 1 : 0) + (chance(10) ? 1 : 0);
+    uint32_t count = 2 + (chance(40) ? 1u : 0u) + (chance(10) ? 1u : 0u);
     if (may_be_whole && chance(50)) {
         count = 1;
     }

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One node of a simulation: opening, stopping and feeding its two machines. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "sim/cluster.h"
+#include "store/history.h"
+
+enum { SIM_LINK_FIRST = 2 };
+
+void msy_sim_address(uint32_t node, uint32_t port, char *text, size_t text_len)
+{
+    (void)snprintf(text, text_len, "10.0.0.%u:%u", node + 1, port);
+}
+
+uint64_t msy_sim_node_unix_ms(const struct msy_sim_node *node)
+{
+    const struct meshsync_sim *sim = node->sim;
+    int64_t now_ms = (int64_t)(sim->options.unix_ms + sim->now_us / 1000) + node->clock_offset_ms;
+    return now_ms < 0 ? 0 : (uint64_t)now_ms;
+}
+
+static void node_log(void *user, int32_t level, const char *component, const char *message)
+{
+    struct msy_sim_node *node = user;
+    char text[MESHSYNC_ERROR_MESSAGE_BYTES_MAX + 64];
+    char name[32];
+    (void)snprintf(name, sizeof name, "node %u", node->index);
+    (void)snprintf(text, sizeof text, "%llu.%06llu %s: %s",
+                   (unsigned long long)(node->sim->now_us / 1000000),
+                   (unsigned long long)(node->sim->now_us % 1000000), component, message);
+    node->sim->options.log(node->sim->options.log_user, level, name, text);
+}
+
+meshsync_status msy_sim_node_new(struct meshsync_sim *sim, const uint8_t seed[MSY_SIGN_SEED_BYTES],
+                                 struct msy_store *store, struct msy_sim_node **out,
+                                 meshsync_error *error)
+{
+    struct msy_sim_node *node = NULL;
+    meshsync_status status = MESHSYNC_OK;
+    if (sim->nodes_count == MESHSYNC_SIM_NODES_MAX) {
+        status = msy_fail(error, MESHSYNC_E_LIMIT, "there are %d nodes", MESHSYNC_SIM_NODES_MAX);
+        goto out;
+    }
+    node = msy_new(&sim->alloc, sizeof *node);
+    if (node == NULL) {
+        status = msy_fail(error, MESHSYNC_E_NO_MEMORY, "a node");
+        goto out;
+    }
+    node->sim = sim;
+    node->index = sim->nodes_count;
+    node->timer_at_ms = UINT64_MAX;
+    memcpy(node->seed, seed, sizeof node->seed);
+    msy_prng_init(&node->prng, msy_prng_next(&sim->prng));
+    msy_replica_effects_init(&node->replica_effects, &sim->alloc);
+    msy_mesh_effects_init(&node->mesh_effects, &sim->alloc);
+    status = msy_identity_new(node->seed, &node->identity, error);
+    if (status != MESHSYNC_OK) {
+        msy_free(&sim->alloc, node, sizeof *node);
+        goto out;
+    }
+    node->store = store;
+    sim->nodes[sim->nodes_count++] = node;
+    *out = node;
+    return MESHSYNC_OK;
+
+out:
+    msy_store_close(store);
+    return status;
+}
+
+void msy_sim_node_free(struct msy_sim_node *node)
+{
+    struct msy_alloc *alloc = &node->sim->alloc;
+    while (node->work_first != NULL) {
+        struct msy_sim_work *work = node->work_first;
+        node->work_first = work->next;
+        msy_sim_work_free(node, work);
+    }
+    msy_mesh_close(node->mesh);
+    msy_replica_close(node->replica);
+    msy_store_close(node->store);
+    msy_store_close(node->backup);
+    msy_identity_free(node->identity);
+    msy_replica_effects_fini(&node->replica_effects);
+    msy_mesh_effects_fini(&node->mesh_effects);
+    msy_wipe(node->seed, sizeof node->seed);
+    msy_free(alloc, node, sizeof *node);
+}
+
+/* --- what the mesh machine asks --------------------------------------------------------------- */
+
+static meshsync_status port_is_member(void *user, struct msy_store_txn *txn, uint32_t space,
+                                      const uint8_t device[32], bool *has)
+{
+    (void)user;
+    return msy_members_has(txn, space, device, has);
+}
+
+static meshsync_status port_may_join(void *user, struct msy_store_txn *txn, uint32_t space,
+                                     const uint8_t device[32], const uint8_t invite[32],
+                                     const uint8_t proof[64], uint64_t now_ms, bool *may)
+{
+    (void)user;
+    return msy_members_may_join(txn, space, device, invite, proof, now_ms, may);
+}
+
+static meshsync_status port_digest(void *user, struct msy_store_txn *txn, uint32_t space,
+                                   uint8_t digest[32])
+{
+    meshsync_digest whole = {.size = sizeof whole};
+    (void)user;
+    meshsync_status status = msy_space_digest(txn, space, &whole);
+    memcpy(digest, whole.digest, 32);
+    return status;
+}
+
+/* --- starting and stopping ------------------------------------------------------------------ */
+
+meshsync_status msy_sim_node_find_space(struct msy_sim_node *node)
+{
+    struct msy_space_row_descriptor row;
+    struct msy_store_txn *txn = NULL;
+    uint32_t space = 0;
+    node->space = 0;
+    meshsync_status status = msy_store_begin(node->store, MSY_TXN_READ, &txn);
+    while (status == MESHSYNC_OK) {
+        status = msy_history_next_space(txn, &space, &row);
+        if (status == MESHSYNC_OK && !row.left) {
+            node->space = space;
+        }
+    }
+    msy_store_abort(txn);
+    return status == MESHSYNC_E_END ? MESHSYNC_OK : status;
+}
+
+static meshsync_status node_open(struct msy_sim_node *node, meshsync_error *error)
+{
+    struct meshsync_sim *sim = node->sim;
+    struct msy_replica_options replica = {.alloc = &sim->alloc,
+                                          .store = node->store,
+                                          .identity = node->identity,
+                                          .entropy = msy_prng_entropy(&node->prng),
+                                          .clock_ahead_ms_max = sim->options.clock_ahead_ms_max};
+    struct msy_mesh_options mesh = {.alloc = &sim->alloc,
+                                    .store = node->store,
+                                    .identity = node->identity,
+                                    .entropy = msy_prng_entropy(&node->prng),
+                                    .ports = {.is_member = port_is_member,
+                                              .may_join = port_may_join,
+                                              .digest = port_digest},
+                                    .keepalive_ms = MSY_KEEPALIVE_MS,
+                                    .retry_ms_max = MSY_DIAL_BACKOFF_MS_MAX};
+    if (sim->options.log != NULL) {
+        node->log.fn = node_log;
+        node->log.user = node;
+        node->log.level_max = MESHSYNC_LOG_DEBUG;
+        replica.log = &node->log;
+        mesh.log = &node->log;
+    }
+    meshsync_status status =
+        msy_replica_open(&replica, msy_sim_node_unix_ms(node), &node->replica, error);
+    if (status == MESHSYNC_OK) {
+        status = msy_mesh_open(&mesh, sim->now_us / 1000, &node->mesh, error);
+    }
+    if (status == MESHSYNC_OK) {
+        status = msy_sim_node_find_space(node);
+    }
+    return status;
+}
+
+static void node_tell_dial(struct msy_sim_node *node, uint32_t to)
+{
+    char address[MESHSYNC_ADDRESS_BYTES_MAX];
+    struct msy_mesh_event event = {.type = MSY_MESH_PEER_ADD, .text = address};
+    msy_sim_address(to, MSY_SIM_PORT, address, sizeof address);
+    msy_sim_node_mesh(node, &event);
+}
+
+meshsync_status msy_sim_node_start(struct msy_sim_node *node, meshsync_error *error)
+{
+    char address[MESHSYNC_ADDRESS_BYTES_MAX];
+    struct msy_mesh_event listening = {.type = MSY_MESH_LISTENING, .text = address};
+    struct msy_sim_event second = {.type = MSY_SIM_SECOND, .node = node->index};
+    node->powered = true;
+    meshsync_status status = node_open(node, error);
+    if (status != MESHSYNC_OK) {
+        msy_mesh_close(node->mesh);
+        msy_replica_close(node->replica);
+        node->mesh = NULL;
+        node->replica = NULL;
+        return status;
+    }
+    node->life += 1;
+    node->up = true;
+    node->link_next = SIM_LINK_FIRST;
+    node->timer_at_ms = UINT64_MAX;
+    node->writer_due = false;
+    node->crash_armed = false;
+    msy_sim_trace_add(node->sim, 'U', node->index, NULL, 0);
+    second.life = node->life;
+    msy_sim_at(node->sim, &second, msy_sim_between(node->sim, 0, 1000000));
+    msy_sim_address(node->index, MSY_SIM_PORT, address, sizeof address);
+    msy_sim_node_mesh(node, &listening);
+    for (uint32_t i = 0; i < node->dials_count && node->up; i++) {
+        node_tell_dial(node, node->dials[i]);
+    }
+    return MESHSYNC_OK;
+}
+
+void msy_sim_node_stop(struct msy_sim_node *node, bool told)
+{
+    if (!node->up) {
+        return;
+    }
+    node->up = false;
+    node->life += 1;
+    node->powered = told;
+    node->crash_armed = false;
+    msy_sim_trace_add(node->sim, 'D', node->index, NULL, 0);
+    msy_mesh_close(node->mesh);
+    msy_replica_close(node->replica);
+    node->mesh = NULL;
+    node->replica = NULL;
+    msy_sim_net_drop_node(node, told);
+    msy_sim_writer_cancel(node);
+}
+
+meshsync_status msy_sim_node_dial(struct msy_sim_node *node, uint32_t to)
+{
+    for (uint32_t i = 0; i < node->dials_count; i++) {
+        if (node->dials[i] == to) {
+            return MESHSYNC_OK;
+        }
+    }
+    if (node->dials_count == MSY_SIM_DIALS_MAX) {
+        return MESHSYNC_E_LIMIT;
+    }
+    node->dials[node->dials_count++] = to;
+    if (node->up) {
+        node_tell_dial(node, to);
+    }
+    return MESHSYNC_OK;
+}
+
+/* --- the mesh machine ------------------------------------------------------------------------ */
+
+static void node_wake_at(struct msy_sim_node *node, uint64_t at_ms)
+{
+    struct msy_sim_event event = {.type = MSY_SIM_TIMER, .node = node->index, .life = node->life};
+    if (at_ms == UINT64_MAX || at_ms == node->timer_at_ms) {
+        return;
+    }
+    uint64_t now_ms = node->sim->now_us / 1000;
+    uint64_t wait_ms = at_ms > now_ms ? at_ms - now_ms : 0;
+    node->timer_at_ms = at_ms;
+    node->timer_token += 1;
+    event.token = node->timer_token;
+    /* Timers of a real loop fire a little late, and never in the same instant again. */
+    msy_sim_at(node->sim, &event, wait_ms * 1000 + msy_sim_between(node->sim, 1, 999));
+}
+
+static void node_submit(struct msy_sim_node *node, const struct msy_mesh_effect *effect)
+{
+    struct msy_sim_work *work = msy_sim_work_new(node);
+    if (work == NULL) {
+        return;
+    }
+    meshsync_status status = msy_buf_append(&work->bytes, effect->bytes.data, effect->bytes.len);
+    if (status != MESHSYNC_OK) {
+        msy_sim_work_free(node, work);
+        msy_sim_break(node->sim, status, "copying received changes");
+        return;
+    }
+    work->event.type = MSY_REPLICA_CHANGES;
+    work->event.space = effect->space;
+    work->event.bytes = msy_buf_bytes(&work->bytes);
+    work->submit = effect->id;
+    msy_sim_work_push(node, work);
+}
+
+static void node_alarm(struct msy_sim_node *node, const char *words)
+{
+    node->alarms += 1;
+    node->sim->stats.alarms += 1;
+    msy_sim_trace_add(node->sim, 'A', node->index, words, strlen(words));
+    if (node->sim->hooks.alarm != NULL) {
+        node->sim->hooks.alarm(node->sim->hooks.user, node->index, words);
+    }
+}
+
+static void node_perform(struct msy_sim_node *node, const struct msy_mesh_effect *effect)
+{
+    uint8_t head[12];
+    msy_put_be32(head, (uint32_t)effect->type);
+    msy_put_be32(head + 4, effect->link);
+    msy_put_be32(head + 8, (uint32_t)effect->status);
+    msy_sim_trace_add(node->sim, 'E', node->index, head, sizeof head);
+    switch (effect->type) {
+    case MSY_MESH_DIAL: msy_sim_net_dial(node, effect->link, effect->text); return;
+    case MSY_MESH_SEND:
+        msy_sim_trace_add(node->sim, 'S', node->index, effect->bytes.data, effect->bytes.len);
+        msy_sim_net_send(node, effect->link, effect->bytes);
+        return;
+    case MSY_MESH_CLOSE: msy_sim_net_close(node, effect->link); return;
+    case MSY_MESH_SUBMIT: node_submit(node, effect); return;
+    case MSY_MESH_ALARM: node_alarm(node, effect->text != NULL ? effect->text : ""); return;
+    case MSY_MESH_PEER:
+    case MSY_MESH_SYNCED:
+    case MSY_MESH_HELD: return; /* Notices to the application. */
+    }
+}
+
+void msy_sim_node_mesh(struct msy_sim_node *node, struct msy_mesh_event *event)
+{
+    uint64_t timer_at_ms = UINT64_MAX;
+    event->now_ms = node->sim->now_us / 1000;
+    event->unix_ms = msy_sim_node_unix_ms(node);
+    meshsync_status status =
+        msy_mesh_step(node->mesh, event, &node->mesh_effects, &timer_at_ms);
+    if (status == MESHSYNC_E_INTERNAL) {
+        msy_sim_break(node->sim, status, "the mesh machine");
+    }
+    for (uint32_t i = 0; i < node->mesh_effects.count; i++) {
+        node_perform(node, &node->mesh_effects.items[i]);
+    }
+    msy_mesh_effects_reset(&node->mesh_effects);
+    node_wake_at(node, timer_at_ms);
+}
+
+void msy_sim_node_timer(struct msy_sim_node *node, uint64_t token)
+{
+    struct msy_mesh_event event = {.type = MSY_MESH_TICK};
+    if (token != node->timer_token) {
+        return; /* It was moved since. */
+    }
+    node->timer_at_ms = UINT64_MAX;
+    msy_sim_node_mesh(node, &event);
+}
