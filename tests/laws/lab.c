@@ -273,15 +273,37 @@ static void lab_predict_push(struct model_lives *lives, const struct lab_op *op,
     model_lives_push(lives, &live);
 }
 
+/* A map's field stands below no scalar: what is put below one makes a map of it. */
+static void lab_predict_above(struct model_lives *lives, const struct lab_op *op)
+{
+    if (lab_table[op->collection].type != MESHSYNC_MAP ||
+        op->condition == MESHSYNC_WITH_CONTEXT) {
+        return;
+    }
+    for (uint32_t i = lives->count; i > 0; i--) {
+        const struct model_live *live = &lives->items[i - 1];
+        if (live->collection == op->collection && live->kind == MSY_OP_VALUE &&
+            live->path.len < op->path_len &&
+            memcmp(live->path.data, op->path, live->path.len) == 0) {
+            model_lives_remove(lives, i - 1);
+        }
+    }
+}
+
 /* What a write without more means: the heart of what users are promised. */
 static void lab_predict(struct model_lives *lives, const struct lab_op *op)
 {
+    bool whole = lab_table[op->collection].type == MESHSYNC_MAP &&
+                 op->condition != MESHSYNC_WITH_CONTEXT;
     switch (op->type) {
     case MSY_INTENT_PUT:
-        lab_predict_remove(lives, op, false);
+        lab_predict_above(lives, op);
+        lab_predict_remove(lives, op, whole);
         lab_predict_push(lives, op, MSY_OP_VALUE);
         return;
-    case MSY_INTENT_DELETE: lab_predict_remove(lives, op, true); return;
+    case MSY_INTENT_DELETE:
+        lab_predict_remove(lives, op, op->condition != MESHSYNC_WITH_CONTEXT);
+        return;
     case MSY_INTENT_ADD:
         for (uint32_t i = 0; i < lives->count; i++) {
             if (lab_live_at(&lives->items[i], op) && lives->items[i].kind == MSY_OP_ADD) {
@@ -296,8 +318,23 @@ static void lab_predict(struct model_lives *lives, const struct lab_op *op)
         lab_predict_push(lives, op, MSY_OP_MEMBER);
         return;
     case MSY_INTENT_SET_REMOVE: lab_predict_remove(lives, op, false); return;
-    case MSY_INTENT_TOUCH: lab_predict_push(lives, op, MSY_OP_MARKER); return;
+    case MSY_INTENT_TOUCH:
+        lab_predict_above(lives, op);
+        lab_predict_push(lives, op, MSY_OP_MARKER);
+        return;
     }
+}
+
+/* Conditions see the state before their request. */
+static bool lab_request_holds(struct lab *lab, const struct model_lives *lives,
+                              const struct lab_request *request)
+{
+    for (uint32_t i = 0; i < request->ops_count; i++) {
+        if (!lab_holds(lab, lives, &request->ops[i])) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* Changes lives as the requests will, and writes the expected status into each. */
@@ -305,26 +342,12 @@ static void lab_predict_all(struct lab *lab, struct model_lives *lives,
                             struct lab_request *requests, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        struct model_lives before = {0};
-        for (uint32_t k = 0; k < lives->count; k++) {
-            model_lives_push(&before, &lives->items[k]);
-        }
-        requests[i].status = MESHSYNC_OK;
-        for (uint32_t k = 0; k < requests[i].ops_count; k++) {
-            if (!lab_holds(lab, lives, &requests[i].ops[k])) {
-                requests[i].status = MESHSYNC_E_CONFLICT;
-                lab->reached.conflicts_refused += 1;
-                break;
-            }
+        bool holds = lab_request_holds(lab, lives, &requests[i]);
+        requests[i].status = holds ? MESHSYNC_OK : MESHSYNC_E_CONFLICT;
+        lab->reached.conflicts_refused += holds ? 0 : 1;
+        for (uint32_t k = 0; holds && k < requests[i].ops_count; k++) {
             lab_predict(lives, &requests[i].ops[k]);
         }
-        if (requests[i].status != MESHSYNC_OK) {
-            lives->count = 0;
-            for (uint32_t k = 0; k < before.count; k++) {
-                model_lives_push(lives, &before.items[k]);
-            }
-        }
-        model_lives_fini(&before);
     }
 }
 

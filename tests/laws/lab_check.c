@@ -10,115 +10,28 @@
 
 #include "base/path.h"
 #include "laws/lab.h"
+#include "laws/show.h"
 #include "replica/verify.h"
 #include "store/history.h"
-#include "wire/value.h"
 
-enum { LAB_SIBLINGS_MAX = 256, LAB_SIBLING_BYTES = 128, LAB_LINES_MAX = 512 };
-
-/* An open view with the memory that its siblings are copied to. */
-struct lab_reader {
-    struct lab *lab;
-    struct lab_replica *replica;
-    struct msy_store_txn *txn;
-    struct msy_view view;
-    struct model_live siblings[LAB_SIBLINGS_MAX];
-    struct msy_actor actors[LAB_SIBLINGS_MAX];
-    uint8_t payloads[LAB_SIBLINGS_MAX + 1][LAB_SIBLING_BYTES];
-};
+enum { LAB_LINES_MAX = 512 };
 
 /* One at a time; too large for a stack. */
-static struct lab_reader lab_reader;
+static struct show lab_reader;
 static meshsync_bytes lab_paths_found[LAB_LINES_MAX];
 
-static void reader_open(struct lab_reader *reader, struct lab *lab, uint32_t at)
+static void reader_open(struct lab *lab, uint32_t at)
 {
-    struct msy_merge_port merge = {NULL, NULL};
-    reader->lab = lab;
-    reader->replica = &lab->replicas[at];
-    if (msy_store_begin(reader->replica->store, MSY_TXN_READ, &reader->txn) != MESHSYNC_OK ||
-        msy_view_init(&reader->view, &lab->alloc, reader->txn, NULL, reader->replica->space,
-                      &merge) != MESHSYNC_OK) {
-        lab_fail(lab, "a view of replica %u", at);
+    if (!show_open(&lab_reader, &lab->alloc, lab->replicas[at].store, lab->replicas[at].space,
+                   lab_table, LAB_COLLECTIONS)) {
+        lab_fail(lab, "replica %u: %s", at, lab_reader.words);
     }
 }
 
-static void reader_close(struct lab_reader *reader)
+static void reader_close(struct lab *lab)
 {
-    msy_view_fini(&reader->view);
-    msy_store_abort(reader->txn);
-}
-
-static meshsync_bytes reader_keep(struct lab_reader *reader, uint32_t slot,
-                                  const meshsync_value *value)
-{
-    struct msy_buf *buf = &reader->lab->value;
-    msy_buf_reset(buf);
-    if (msy_value_encode(value, buf, NULL) != MESHSYNC_OK || buf->len > LAB_SIBLING_BYTES) {
-        lab_fail(reader->lab, "a read gave a value that cannot be encoded");
-    }
-    memcpy(reader->payloads[slot], buf->data, buf->len);
-    return msy_bytes(reader->payloads[slot], buf->len);
-}
-
-/* Writes the line of the entry that was read last. */
-static void reader_line(struct lab_reader *reader, uint32_t collection,
-                        const meshsync_entry *entry, struct msy_buf *out)
-{
-    struct lab *lab = reader->lab;
-    uint8_t path[MESHSYNC_PATH_BYTES_MAX];
-    struct model_line line = {.collection = collection, .kind = entry->kind,
-                              .siblings = reader->siblings};
-    memcpy(path, entry->key.data, entry->key.len);
-    line.path = msy_bytes(path, entry->key.len);
-    if (entry->kind == 1) {
-        line.sum = entry->value.integer;
-    }
-    if (entry->kind == 0) {
-        uint32_t count = entry->siblings_count;
-        assert_true(count <= LAB_SIBLINGS_MAX);
-        line.shown = reader_keep(reader, LAB_SIBLINGS_MAX, &entry->value);
-        line.siblings_count = count;
-        lab->reached.siblings += count > 1 ? 1 : 0;
-        for (uint32_t i = 0; i < count; i++) {
-            meshsync_sibling sibling;
-            if (msy_view_sibling(&reader->view, i, &sibling, NULL) != MESHSYNC_OK) {
-                lab_fail(lab, "sibling %u of %u cannot be read", i, count);
-            }
-            memcpy(reader->actors[i].id, sibling.actor, sizeof sibling.actor);
-            memset(&reader->siblings[i], 0, sizeof reader->siblings[i]);
-            reader->siblings[i].payload = reader_keep(reader, i, &sibling.value);
-            reader->siblings[i].hlc = sibling.hlc;
-            reader->siblings[i].seq = sibling.seq;
-            reader->siblings[i].actor = &reader->actors[i];
-        }
-        meshsync_sibling past;
-        assert_int_equal(msy_view_sibling(&reader->view, count, &past, NULL), MESHSYNC_E_END);
-    }
-    model_line_write(&line, MODEL_FULL, out);
-}
-
-static void reader_show(struct lab_reader *reader, struct msy_buf *out)
-{
-    struct lab *lab = reader->lab;
-    for (uint32_t i = 0; i < LAB_COLLECTIONS; i++) {
-        meshsync_scan_options options = {.size = sizeof options, .deep = 1};
-        struct msy_walk walk;
-        meshsync_entry entry;
-        meshsync_error error = {0};
-        meshsync_status status = msy_walk_open(&walk, &reader->view,
-                                               msy_key_name(lab_table[i].name), &options, &error);
-        if (status != MESHSYNC_OK) {
-            lab_fail(lab, "walk of %s: %s", lab_table[i].name, error.message);
-        }
-        while ((status = msy_walk_next(&walk, &entry, &error)) == MESHSYNC_OK) {
-            reader_line(reader, i, &entry, out);
-        }
-        if (status != MESHSYNC_E_END) {
-            lab_fail(lab, "walk of %s: %s", lab_table[i].name, error.message);
-        }
-        msy_walk_close(&walk);
-    }
+    lab->reached.siblings += lab_reader.conflicts;
+    show_close(&lab_reader);
 }
 
 static void lab_compare(struct lab *lab, uint32_t at, const char *what)
@@ -143,9 +56,11 @@ void lab_check(struct lab *lab, uint32_t at)
 {
     lab_show_model(lab, at);
     msy_buf_reset(&lab->theirs);
-    reader_open(&lab_reader, lab, at);
-    reader_show(&lab_reader, &lab->theirs);
-    reader_close(&lab_reader);
+    reader_open(lab, at);
+    if (!show_all(&lab_reader, &lab->theirs)) {
+        lab_fail(lab, "replica %u: %s", at, lab_reader.words);
+    }
+    reader_close(lab);
     lab_compare(lab, at, "scans");
 }
 
@@ -165,7 +80,7 @@ static uint32_t lab_paths(const struct lab *lab, uint32_t collection, meshsync_b
 }
 
 /* Every path again by a get of its own; and a path where nothing lives. */
-static void lab_check_gets(struct lab *lab, struct lab_reader *reader, uint32_t at)
+static void lab_check_gets(struct lab *lab, struct show *reader, uint32_t at)
 {
     meshsync_bytes *paths = lab_paths_found;
     msy_buf_reset(&lab->theirs);
@@ -183,7 +98,9 @@ static void lab_check_gets(struct lab *lab, struct lab_reader *reader, uint32_t 
                 lab_fail(lab, "a get in %s at replica %u: %s", lab_table[i].name, at,
                          error.message);
             }
-            reader_line(reader, i, &entry, &lab->theirs);
+            if (!show_line(reader, i, &entry, &lab->theirs)) {
+                lab_fail(lab, "replica %u: %s", at, reader->words);
+            }
         }
         struct lab_op nothing;
         const char *part = "nobody wrote here";
@@ -198,7 +115,7 @@ static void lab_check_gets(struct lab *lab, struct lab_reader *reader, uint32_t 
 }
 
 /* Shallow scans show each first part once, in order, and the same backwards. */
-static void lab_check_scans(struct lab *lab, struct lab_reader *reader, uint32_t at)
+static void lab_check_scans(struct lab *lab, struct show *reader, uint32_t at)
 {
     meshsync_bytes *paths = lab_paths_found;
     for (uint32_t i = 0; i < LAB_COLLECTIONS; i++) {
@@ -237,7 +154,7 @@ static void lab_check_scans(struct lab *lab, struct lab_reader *reader, uint32_t
 }
 
 /* The conflict walk lists exactly the paths with more than one sibling. */
-static void lab_check_conflicts(struct lab *lab, struct lab_reader *reader, uint32_t at)
+static void lab_check_conflicts(struct lab *lab, struct show *reader, uint32_t at)
 {
     uint32_t expected = 0;
     uint32_t found = 0;
@@ -364,11 +281,11 @@ static void lab_check_feed(struct lab *lab, uint32_t at)
 void lab_check_deep(struct lab *lab, uint32_t at)
 {
     lab_show_model(lab, at);
-    reader_open(&lab_reader, lab, at);
+    reader_open(lab, at);
     lab_check_gets(lab, &lab_reader, at);
     lab_check_scans(lab, &lab_reader, at);
     lab_check_conflicts(lab, &lab_reader, at);
-    reader_close(&lab_reader);
+    reader_close(lab);
     lab_check_feed(lab, at);
 }
 
@@ -421,7 +338,7 @@ const struct lab_context *lab_read_context(struct lab *lab, uint32_t at, const s
     struct lab_context *context = &lab->contexts[lab->contexts_count % LAB_CONTEXTS_MAX];
     meshsync_entry entry;
     lab->contexts_count += 1;
-    reader_open(&lab_reader, lab, at);
+    reader_open(lab, at);
     meshsync_status status =
         msy_view_get(&lab_reader.view, msy_key_name(lab_table[op->collection].name),
                      msy_bytes(op->path, op->path_len), &entry, NULL);
@@ -438,7 +355,7 @@ const struct lab_context *lab_read_context(struct lab *lab, uint32_t at, const s
     context->bytes_len = entry.context.len;
     memcpy(context->bytes, entry.context.data, entry.context.len);
     context->accepted = lab->replicas[at].accepted;
-    reader_close(&lab_reader);
+    reader_close(lab);
     lab->reached.contexts += 1;
     return context;
 }
