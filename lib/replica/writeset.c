@@ -45,6 +45,14 @@ void msy_writeset_begin(struct msy_writeset *set, struct msy_store_txn *txn)
     msy_arena_reset(&set->arena);
 }
 
+void msy_writeset_drop_lent(struct msy_writeset *set)
+{
+    if (set->count > 0) {
+        memset(set->slots, 0, set->slots_cap * sizeof *set->slots);
+    }
+    set->count = 0;
+}
+
 static struct msy_ws_leaf *writeset_at(const struct msy_writeset *set, uint32_t i)
 {
     return &set->pool[i / MSY_WS_POOL_LEAVES][i % MSY_WS_POOL_LEAVES];
@@ -102,6 +110,7 @@ static struct msy_ws_leaf *writeset_new_leaf(struct msy_writeset *set)
     msy_leaf_reset(&leaf->leaf);
     leaf->dirty = false;
     leaf->existed = false;
+    leaf->below = false;
     return leaf;
 }
 
@@ -229,17 +238,19 @@ static int writeset_order(const void *a, const void *b)
                              msy_bytes(right->key, right->key_len));
 }
 
-static meshsync_status writeset_put_leaf(struct msy_writeset *set, struct msy_ws_leaf *leaf)
+struct msy_ws_leaf *msy_writeset_cached(const struct msy_writeset *set, meshsync_bytes key)
 {
-    meshsync_bytes key = msy_bytes(leaf->key, leaf->key_len);
+    return writeset_find(set, key, msy_hash_short(set->hash_key, key));
+}
+
+meshsync_status msy_writeset_put(struct msy_writeset *set, meshsync_bytes key,
+                                 const struct msy_leaf *leaf)
+{
     msy_buf_reset(&set->scratch);
-    meshsync_status status = msy_leaf_write(&leaf->leaf, key, &set->scratch);
+    meshsync_status status = msy_leaf_write(leaf, key, &set->scratch);
     if (status == MESHSYNC_OK) {
         status = msy_store_put(set->txn, MSY_TABLE_STATE, key, msy_buf_bytes(&set->scratch),
                                MSY_PUT_ANY);
-    }
-    if (status == MESHSYNC_OK) {
-        leaf->dirty = false;
     }
     return status;
 }
@@ -269,7 +280,11 @@ meshsync_status msy_writeset_flush_leaves(struct msy_writeset *set)
     }
     meshsync_status status = MESHSYNC_OK;
     for (uint32_t i = 0; i < dirty && status == MESHSYNC_OK; i++) {
-        status = writeset_put_leaf(set, set->sorted[i]);
+        struct msy_ws_leaf *leaf = set->sorted[i];
+        status = msy_writeset_put(set, msy_bytes(leaf->key, leaf->key_len), &leaf->leaf);
+        if (status == MESHSYNC_OK) {
+            leaf->dirty = false;
+        }
     }
     return status;
 }

@@ -20,6 +20,7 @@ struct msy_ws_leaf {
     uint64_t key_hash;
     bool dirty;
     bool existed;
+    bool below; /* The batch has put something below this path. */
 };
 
 /* Sum over the live dots of one collection. */
@@ -62,6 +63,14 @@ meshsync_status msy_writeset_leaf_key(struct msy_writeset *set, meshsync_bytes k
                                       struct msy_ws_leaf **leaf);
 meshsync_status msy_writeset_digest(struct msy_writeset *set, uint32_t space, uint32_t collection,
                                     struct msy_ws_digest **digest);
+/* The leaf if the batch has read it, else NULL. */
+struct msy_ws_leaf *msy_writeset_cached(const struct msy_writeset *set, meshsync_bytes key);
+/* Writes a leaf that is not in the set, at once. */
+meshsync_status msy_writeset_put(struct msy_writeset *set, meshsync_bytes key,
+                                 const struct msy_leaf *leaf);
+/* Forgets all leaves, which must have been flushed: because the owner of payloads that they lend
+ * goes away, or to bound memory. Digests stay. */
+void msy_writeset_drop_lent(struct msy_writeset *set);
 /* Copies bytes into the batch's memory. data NULL in the result: no memory. */
 meshsync_bytes msy_writeset_keep(struct msy_writeset *set, meshsync_bytes bytes);
 /* Writes every changed leaf, in key order; what was read stays usable. Needed before the state is

@@ -1,0 +1,877 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Local commits: requests that waited together become one change of this device. */
+#include "replica/commit.h"
+
+#include "base/error.h"
+#include "wire/msgpack_check.h"
+
+/* ---- Building blocks ---- */
+
+static meshsync_status commit_note_added(struct msy_commit *at, struct msy_ws_leaf *leaf,
+                                         uint32_t index, bool counter)
+{
+    struct msy_replica *replica = at->replica;
+    if (replica->added_count == replica->added_cap) {
+        uint32_t cap = replica->added_cap == 0 ? 256 : replica->added_cap * 2;
+        struct msy_added *grown = (struct msy_added *)msy_resize(
+            replica->alloc, replica->added, replica->added_cap * sizeof *grown,
+            cap * sizeof *grown);
+        if (grown == NULL) {
+            return MESHSYNC_E_NO_MEMORY;
+        }
+        replica->added = grown;
+        replica->added_cap = cap;
+    }
+    replica->added[replica->added_count] =
+        (struct msy_added){.leaf = leaf,
+                           .index = index,
+                           .collection = at->collection->number,
+                           .counter = counter};
+    replica->added_count += 1;
+    return MESHSYNC_OK;
+}
+
+/* Does the context name this dot? Contexts: u8 1, store id 8, then per dot varints LSN and index. */
+static bool commit_context_has(meshsync_bytes context, const struct msy_leaf_entry *entry)
+{
+    struct msy_cursor cursor;
+    meshsync_bytes head;
+    msy_cursor_init(&cursor, context);
+    if (!msy_cursor_bytes(&cursor, MSY_CONTEXT_HEAD_BYTES, &head)) {
+        return false;
+    }
+    while (msy_cursor_left(&cursor) > 0) {
+        uint64_t lsn = 0;
+        uint64_t index = 0;
+        if (!msy_cursor_varint(&cursor, &lsn) || !msy_cursor_varint(&cursor, &index)) {
+            return false;
+        }
+        if (lsn == entry->lsn && index == entry->index) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint32_t commit_context_count(meshsync_bytes context)
+{
+    struct msy_cursor cursor;
+    meshsync_bytes head;
+    uint32_t count = 0;
+    msy_cursor_init(&cursor, context);
+    (void)msy_cursor_bytes(&cursor, MSY_CONTEXT_HEAD_BYTES, &head);
+    while (msy_cursor_left(&cursor) > 0 && !cursor.failed) {
+        uint64_t number = 0;
+        (void)msy_cursor_varint(&cursor, &number);
+        (void)msy_cursor_varint(&cursor, &number);
+        count++;
+    }
+    return count;
+}
+
+/* Takes one entry of a leaf away and says so in the op being built. */
+static meshsync_status commit_kill(struct msy_commit *at, struct msy_ws_leaf *leaf, uint32_t entry)
+{
+    struct msy_leaf_entry dead = leaf->leaf.entries[entry];
+    struct msy_ref ref;
+    if (dead.lsn == at->lsn) {
+        msy_builder_kill_own(&at->replica->builder, dead.index);
+        msy_leaf_remove(&leaf->leaf, entry);
+        return MESHSYNC_OK; /* It never got into the digest. */
+    }
+    meshsync_status status = msy_replica_ref(at->replica, dead.lsn, &ref);
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
+    msy_builder_kill(&at->replica->builder, &ref, dead.index);
+    msy_leaf_remove(&leaf->leaf, entry);
+    return msy_apply_digest(at->replica, at->space->number, at->collection->number, &ref.actor,
+                            ref.seq, dead.index, dead.op_hash, false);
+}
+
+/* Kills what lives at a leaf, or of that what the context saw. How many in *count. */
+static meshsync_status commit_kill_all(struct msy_commit *at, struct msy_ws_leaf *leaf,
+                                       const struct msy_intent *intent, uint32_t *count)
+{
+    bool by_context = intent->condition == MESHSYNC_WITH_CONTEXT;
+    uint32_t i = 0;
+    *count = 0;
+    while (i < leaf->leaf.entries_count) {
+        if (by_context && !commit_context_has(intent->context, &leaf->leaf.entries[i])) {
+            i++;
+            continue;
+        }
+        meshsync_status status = commit_kill(at, leaf, i);
+        if (status != MESHSYNC_OK) {
+            return status;
+        }
+        *count += 1;
+    }
+    return MESHSYNC_OK;
+}
+
+/* Adds the op with the kills collected so far, and its dot to the leaf when it has one. */
+static meshsync_status commit_op(struct msy_commit *at, struct msy_ws_leaf *leaf, uint32_t kind,
+                                 meshsync_bytes path, meshsync_bytes payload)
+{
+    uint32_t index = 0;
+    meshsync_status status =
+        msy_builder_op(&at->replica->builder, at->name, kind, path, payload, &index);
+    if (status == MESHSYNC_OK) {
+        status = msy_apply_touch(at->replica, leaf, index, at->lsn);
+    }
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
+    if (kind == MSY_OP_VALUE || kind == MSY_OP_MEMBER || kind == MSY_OP_MARKER) {
+        struct msy_leaf_entry entry = {.lsn = at->lsn,
+                                       .index = index,
+                                       .kind = kind,
+                                       .payload = payload,
+                                       .payload_len = (uint32_t)payload.len};
+        status = msy_leaf_add(&leaf->leaf, &entry);
+        if (leaf->leaf.entries_count > 1) {
+            at->replica->stats.conflicts += 1;
+        }
+        return status == MESHSYNC_OK ? commit_note_added(at, leaf, index, false) : status;
+    }
+    if (kind == MSY_OP_ADD || kind == MSY_OP_RESET) {
+        return commit_note_added(at, leaf, index, true);
+    }
+    return MESHSYNC_OK;
+}
+
+static meshsync_status commit_leaf(struct msy_commit *at, meshsync_bytes path,
+                                   struct msy_ws_leaf **leaf)
+{
+    return msy_writeset_leaf(&at->replica->set, at->space->number, at->collection->number, path,
+                             leaf);
+}
+
+/* msgpack nil, the payload of ops that carry nothing. */
+static const uint8_t commit_nil[1] = {0xc0};
+
+/* ---- Removing ---- */
+
+struct commit_below {
+    struct msy_commit *at;
+    size_t path_len;   /* Of the path whose subtree is visited. */
+    bool others;       /* Dots of earlier changes live below. */
+    struct msy_buf own; /* Paths below with dots of this very change: be16 length, path. */
+    struct msy_buf counters; /* Paths below with a counter that is not empty. */
+};
+
+static meshsync_status commit_keep_path(struct msy_buf *list, meshsync_bytes path)
+{
+    meshsync_status status = msy_buf_append_be16(list, (uint16_t)path.len);
+    return status == MESHSYNC_OK ? msy_buf_append(list, path.data, path.len) : status;
+}
+
+static meshsync_status commit_look(void *user, meshsync_bytes key, struct msy_leaf *leaf,
+                                   bool *changed)
+{
+    struct commit_below *below = (struct commit_below *)user;
+    meshsync_bytes path = {key.data + MSY_STATE_PREFIX_BYTES, key.len - MSY_STATE_PREFIX_BYTES};
+    bool own = false;
+    meshsync_status status = MESHSYNC_OK;
+    (void)changed;
+    for (uint32_t i = 0; i < leaf->entries_count; i++) {
+        if (leaf->entries[i].lsn == below->at->lsn) {
+            own = true;
+        } else {
+            below->others = true;
+        }
+    }
+    if (own) {
+        status = commit_keep_path(&below->own, path);
+    }
+    if (status == MESHSYNC_OK && leaf->has_counter && path.len > below->path_len) {
+        status = commit_keep_path(&below->counters, path);
+    }
+    return status;
+}
+
+static meshsync_status commit_erase_own(struct msy_commit *at, meshsync_bytes path)
+{
+    struct msy_ws_leaf *leaf = NULL;
+    meshsync_status status = commit_leaf(at, path, &leaf);
+    bool any = false;
+    for (uint32_t i = 0; status == MESHSYNC_OK && i < leaf->leaf.entries_count;) {
+        if (leaf->leaf.entries[i].lsn == at->lsn) {
+            status = commit_kill(at, leaf, i);
+            any = true;
+        } else {
+            i++;
+        }
+    }
+    if (status == MESHSYNC_OK && any) {
+        status = commit_op(at, leaf, MSY_OP_ERASE, path, msy_bytes(commit_nil, 1));
+    }
+    return status;
+}
+
+static meshsync_status commit_each_path(struct msy_commit *at, const struct msy_buf *list,
+                                        meshsync_status (*each)(struct msy_commit *at,
+                                                                meshsync_bytes path))
+{
+    struct msy_cursor cursor;
+    meshsync_status status = MESHSYNC_OK;
+    msy_cursor_init(&cursor, msy_buf_bytes(list));
+    while (status == MESHSYNC_OK && msy_cursor_left(&cursor) > 0) {
+        uint16_t len = 0;
+        meshsync_bytes path;
+        if (!msy_cursor_be16(&cursor, &len) || !msy_cursor_bytes(&cursor, len, &path)) {
+            return MESHSYNC_E_INTERNAL;
+        }
+        status = each(at, path);
+    }
+    return status;
+}
+
+static meshsync_status commit_kill_covered(void *user, meshsync_bytes key, struct msy_leaf *leaf,
+                                           bool *changed)
+{
+    struct msy_commit *at = (struct msy_commit *)user;
+    (void)key;
+    while (leaf->entries_count > 0) {
+        struct msy_leaf_entry dead = leaf->entries[leaf->entries_count - 1];
+        struct msy_ref ref;
+        MSY_ASSERT(dead.lsn != at->lsn);
+        meshsync_status status = msy_replica_ref(at->replica, dead.lsn, &ref);
+        if (status != MESHSYNC_OK) {
+            return status;
+        }
+        msy_leaf_remove(leaf, leaf->entries_count - 1);
+        *changed = true;
+        status = msy_apply_digest(at->replica, at->space->number, at->collection->number,
+                                  &ref.actor, ref.seq, dead.index, dead.op_hash, false);
+        if (status != MESHSYNC_OK) {
+            return status;
+        }
+    }
+    return MESHSYNC_OK;
+}
+
+/* The vector of everything accepted so far as a CLEAR carries it. */
+static meshsync_status commit_vector_payload(struct msy_commit *at, struct msy_buf *out)
+{
+    struct msy_vector *vector = &at->replica->scratch_vector;
+    meshsync_status status =
+        msy_history_vector(at->replica->txn, at->space->number, vector);
+    if (status == MESHSYNC_OK) {
+        status = msy_mp_put_array(out, vector->count);
+    }
+    for (uint32_t i = 0; i < vector->count && status == MESHSYNC_OK; i++) {
+        status = msy_mp_put_array(out, 2);
+        if (status == MESHSYNC_OK) {
+            status = msy_mp_put_bin(out, msy_bytes(vector->tips[i].actor.id,
+                                                   sizeof vector->tips[i].actor.id));
+        }
+        if (status == MESHSYNC_OK) {
+            status = msy_mp_put_uint(out, vector->tips[i].seq);
+        }
+    }
+    return status;
+}
+
+/* One op that kills everything seen at and below a path; what this very change put there is
+ * erased by name before it, and counters below are reset one by one. */
+static meshsync_status commit_clear(struct msy_commit *at, meshsync_bytes path, bool *any)
+{
+    struct commit_below below = {.at = at, .path_len = path.len};
+    struct msy_buf payload;
+    struct msy_ws_leaf *leaf = NULL;
+    msy_buf_init(&below.own, at->replica->alloc, (size_t)64 << 20);
+    msy_buf_init(&below.counters, at->replica->alloc, (size_t)64 << 20);
+    msy_buf_init(&payload, at->replica->alloc, MESHSYNC_VALUE_BYTES_MAX);
+    meshsync_status status = msy_range_each(at->replica, at->space->number,
+                                            at->collection->number, path, commit_look, &below);
+    *any = below.others || below.own.len > 0 || below.counters.len > 0;
+    if (status == MESHSYNC_OK) {
+        status = commit_each_path(at, &below.own, commit_erase_own);
+    }
+    if (status == MESHSYNC_OK) {
+        status = commit_each_path(at, &below.counters, msy_commit_reset);
+    }
+    if (status == MESHSYNC_OK && below.others) {
+        status = msy_range_each(at->replica, at->space->number, at->collection->number, path,
+                                commit_kill_covered, at);
+        if (status == MESHSYNC_OK) {
+            status = commit_vector_payload(at, &payload);
+        }
+        if (status == MESHSYNC_OK) {
+            status = commit_leaf(at, path, &leaf);
+        }
+        if (status == MESHSYNC_OK) {
+            status = commit_op(at, leaf, MSY_OP_CLEAR, path, msy_buf_bytes(&payload));
+        }
+    }
+    msy_buf_fini(&payload);
+    msy_buf_fini(&below.counters);
+    msy_buf_fini(&below.own);
+    return status;
+}
+
+meshsync_status msy_commit_reset(struct msy_commit *at, meshsync_bytes path)
+{
+    struct msy_ws_leaf *leaf = NULL;
+    struct msy_buf payload;
+    meshsync_status status = commit_leaf(at, path, &leaf);
+    if (status != MESHSYNC_OK || !leaf->leaf.has_counter || msy_leaf_empty(&leaf->leaf)) {
+        return status;
+    }
+    msy_buf_init(&payload, at->replica->alloc, MESHSYNC_VALUE_BYTES_MAX);
+    status = msy_commit_reset_payload(at, leaf, path, &payload);
+    if (status == MESHSYNC_OK) {
+        status = msy_apply_reset(&leaf->leaf, msy_buf_bytes(&payload));
+    }
+    if (status == MESHSYNC_OK) {
+        status = commit_op(at, leaf, MSY_OP_RESET, path, msy_buf_bytes(&payload));
+    }
+    msy_buf_fini(&payload);
+    return status;
+}
+
+static meshsync_status commit_delete(struct msy_commit *at, const struct msy_intent *intent)
+{
+    struct msy_ws_leaf *leaf = NULL;
+    uint32_t killed = 0;
+    bool any = false;
+    if (at->collection->type == MESHSYNC_SET || at->collection->type == MESHSYNC_MAP) {
+        if (intent->condition != MESHSYNC_WITH_CONTEXT) {
+            meshsync_status cleared = commit_clear(at, intent->path, &any);
+            return cleared == MESHSYNC_OK ? msy_commit_reset(at, intent->path) : cleared;
+        }
+    }
+    if (at->collection->type == MESHSYNC_COUNTER) {
+        return msy_commit_reset(at, intent->path);
+    }
+    meshsync_status status = commit_leaf(at, intent->path, &leaf);
+    if (status == MESHSYNC_OK) {
+        status = commit_kill_all(at, leaf, intent, &killed);
+    }
+    if (status == MESHSYNC_OK && killed > 0) {
+        status =
+            commit_op(at, leaf, MSY_OP_ERASE, intent->path, msy_bytes(commit_nil, 1));
+    }
+    return status;
+}
+
+/* ---- Writing ---- */
+
+/* A field put below a scalar makes a map of it: scalars at the paths above are erased. */
+static meshsync_status commit_erase_above(struct msy_commit *at, meshsync_bytes path)
+{
+    size_t len = 0;
+    meshsync_status status = MESHSYNC_OK;
+    for (;;) {
+        size_t step = msy_path_first_bytes(msy_bytes(path.data + len, path.len - len));
+        struct msy_ws_leaf *leaf = NULL;
+        bool any = false;
+        len += step;
+        if (step == 0 || len >= path.len || status != MESHSYNC_OK) {
+            return status;
+        }
+        meshsync_bytes above = msy_bytes(path.data, len);
+        status = commit_leaf(at, above, &leaf);
+        if (status == MESHSYNC_OK) {
+            leaf->below = true;
+        }
+        for (uint32_t i = 0; status == MESHSYNC_OK && i < leaf->leaf.entries_count;) {
+            if (leaf->leaf.entries[i].kind == MSY_OP_VALUE) {
+                status = commit_kill(at, leaf, i);
+                any = true;
+            } else {
+                i++;
+            }
+        }
+        if (status == MESHSYNC_OK && any) {
+            status = commit_op(at, leaf, MSY_OP_ERASE, above, msy_bytes(commit_nil, 1));
+        }
+    }
+}
+
+/* Is anything below a path? Leaves without life count: clearing then does nothing. What the
+ * batch has only in memory is written first, once for each change; what the change itself puts is
+ * marked at the leaves above it. */
+static meshsync_status commit_has_below(struct msy_commit *at, meshsync_bytes path, bool *has)
+{
+    struct msy_ws_leaf *leaf = NULL;
+    uint8_t bytes[MSY_KEY_BYTES_MAX];
+    struct msy_store_iter *iter = NULL;
+    meshsync_bytes key;
+    meshsync_bytes value;
+    meshsync_bytes prefix =
+        msy_key_state(bytes, at->space->number, at->collection->number, path);
+    meshsync_status status = commit_leaf(at, path, &leaf);
+    *has = status == MESHSYNC_OK && leaf->below;
+    if (status != MESHSYNC_OK || *has) {
+        return status;
+    }
+    if (!at->flushed) {
+        status = msy_writeset_flush_leaves(&at->replica->set);
+        at->flushed = true;
+    }
+    if (status == MESHSYNC_OK) {
+        status = msy_store_iter_open(at->replica->txn, MSY_TABLE_STATE, &iter);
+    }
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
+    status = msy_store_seek(iter, prefix, &key, &value);
+    if (status == MESHSYNC_OK && key.len == prefix.len &&
+        memcmp(key.data, prefix.data, prefix.len) == 0) {
+        status = msy_store_next(iter, &key, &value);
+    }
+    if (status == MESHSYNC_OK) {
+        *has = key.len > prefix.len && memcmp(key.data, prefix.data, prefix.len) == 0;
+    }
+    msy_store_iter_close(iter);
+    return status == MESHSYNC_E_END ? MESHSYNC_OK : status;
+}
+
+static meshsync_status commit_put(struct msy_commit *at, const struct msy_intent *intent)
+{
+    struct msy_ws_leaf *leaf = NULL;
+    uint32_t killed = 0;
+    meshsync_status status = MESHSYNC_OK;
+    if (at->collection->type == MESHSYNC_MAP) {
+        bool below = false;
+        status = commit_erase_above(at, intent->path);
+        if (status == MESHSYNC_OK) {
+            status = commit_has_below(at, intent->path, &below);
+        }
+        if (status == MESHSYNC_OK && below) {
+            status = commit_clear(at, intent->path, &below);
+        }
+    }
+    if (status == MESHSYNC_OK) {
+        status = commit_leaf(at, intent->path, &leaf);
+    }
+    if (status == MESHSYNC_OK) {
+        status = commit_kill_all(at, leaf, intent, &killed);
+    }
+    if (status == MESHSYNC_OK) {
+        status = commit_op(at, leaf, MSY_OP_VALUE, intent->path, intent->payload);
+    }
+    return status;
+}
+
+static meshsync_status commit_add(struct msy_commit *at, const struct msy_intent *intent)
+{
+    struct msy_ws_leaf *leaf = NULL;
+    struct msy_cursor cursor;
+    struct msy_msgpack_head head;
+    int64_t delta = 0;
+    meshsync_status status = MESHSYNC_OK;
+    if (at->collection->type == MESHSYNC_MAP) {
+        status = commit_erase_above(at, intent->path);
+    }
+    if (status == MESHSYNC_OK) {
+        status = commit_leaf(at, intent->path, &leaf);
+    }
+    msy_cursor_init(&cursor, intent->payload);
+    if (status == MESHSYNC_OK && !msy_mp_read(&cursor, &head)) {
+        status = MESHSYNC_E_INTERNAL; /* The request was built by us. */
+    }
+    if (status == MESHSYNC_OK) {
+        memcpy(&delta, &head.number, sizeof delta);
+        msy_leaf_add_delta(&leaf->leaf, delta);
+        status = commit_op(at, leaf, MSY_OP_ADD, intent->path, intent->payload);
+    }
+    return status;
+}
+
+/* Set elements and markers: present once; the dots seen are replaced. */
+static meshsync_status commit_presence(struct msy_commit *at, const struct msy_intent *intent,
+                                       uint32_t kind)
+{
+    struct msy_ws_leaf *leaf = NULL;
+    meshsync_status status = MESHSYNC_OK;
+    if (at->collection->type == MESHSYNC_MAP) {
+        status = commit_erase_above(at, intent->path);
+    }
+    if (status == MESHSYNC_OK) {
+        status = commit_leaf(at, intent->path, &leaf);
+    }
+    for (uint32_t i = 0; status == MESHSYNC_OK && i < leaf->leaf.entries_count;) {
+        if (leaf->leaf.entries[i].kind == kind) {
+            status = commit_kill(at, leaf, i);
+        } else {
+            i++;
+        }
+    }
+    if (status == MESHSYNC_OK) {
+        status = commit_op(at, leaf, kind, intent->path, msy_bytes(commit_nil, 1));
+    }
+    return status;
+}
+
+static meshsync_status commit_set_remove(struct msy_commit *at, const struct msy_intent *intent)
+{
+    struct msy_ws_leaf *leaf = NULL;
+    uint32_t killed = 0;
+    meshsync_status status = commit_leaf(at, intent->path, &leaf);
+    if (status == MESHSYNC_OK) {
+        status = commit_kill_all(at, leaf, intent, &killed);
+    }
+    if (status == MESHSYNC_OK && killed > 0) {
+        status =
+            commit_op(at, leaf, MSY_OP_ERASE, intent->path, msy_bytes(commit_nil, 1));
+    }
+    return status;
+}
+
+static meshsync_status commit_intent(struct msy_commit *at, const struct msy_intent *intent)
+{
+    switch (intent->type) {
+    case MSY_INTENT_PUT:
+        return commit_put(at, intent);
+    case MSY_INTENT_DELETE:
+        return commit_delete(at, intent);
+    case MSY_INTENT_ADD:
+        return commit_add(at, intent);
+    case MSY_INTENT_SET_ADD:
+        return commit_presence(at, intent, MSY_OP_MEMBER);
+    case MSY_INTENT_SET_REMOVE:
+        return commit_set_remove(at, intent);
+    case MSY_INTENT_TOUCH:
+        return commit_presence(at, intent, MSY_OP_MARKER);
+    }
+    return MESHSYNC_E_INTERNAL;
+}
+
+/* ---- Checking ---- */
+
+static meshsync_status commit_enter(struct msy_commit *at, meshsync_bytes name, bool make)
+{
+    at->name = name;
+    return msy_replica_collection(at->replica, at->space, name, make, &at->collection);
+}
+
+static meshsync_status commit_check_condition(struct msy_commit *at,
+                                              const struct msy_intent *intent,
+                                              meshsync_error *error)
+{
+    struct msy_ws_leaf *leaf = NULL;
+    if (intent->condition == MESHSYNC_IF_ANY) {
+        return MESHSYNC_OK;
+    }
+    if (intent->condition != MESHSYNC_IF_ABSENT &&
+        (intent->context.len < MSY_CONTEXT_HEAD_BYTES || intent->context.data[0] != 1 ||
+         memcmp(intent->context.data + 1, at->replica->store_id, MSY_CONTEXT_STORE_BYTES) != 0)) {
+        return msy_fail(error, MESHSYNC_E_INVALID, "the context is malformed or of another store");
+    }
+    if (intent->condition == MESHSYNC_WITH_CONTEXT) {
+        return MESHSYNC_OK;
+    }
+    meshsync_status status = commit_leaf(at, intent->path, &leaf);
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
+    if (intent->condition == MESHSYNC_IF_ABSENT) {
+        return msy_leaf_empty(&leaf->leaf)
+                   ? MESHSYNC_OK
+                   : msy_fail(error, MESHSYNC_E_CONFLICT, "something lives at the path already");
+    }
+    bool same = commit_context_count(intent->context) == leaf->leaf.entries_count;
+    for (uint32_t i = 0; i < leaf->leaf.entries_count && same; i++) {
+        same = commit_context_has(intent->context, &leaf->leaf.entries[i]);
+    }
+    return same ? MESHSYNC_OK
+                : msy_fail(error, MESHSYNC_E_CONFLICT,
+                           "what lives at the path is not what the context saw");
+}
+
+/* All checks of a request come before its first effect, so that it happens whole or not at all.
+ * Conditions see the state before the request. E_NO_MEMORY and damage fail the batch. */
+static meshsync_status commit_check(struct msy_commit *at, const struct msy_request *request,
+                                    meshsync_error *error)
+{
+    struct msy_intent intent;
+    size_t position = 0;
+    while (msy_request_next(request, &position, &intent)) {
+        bool control = intent.collection.len == 0;
+        meshsync_status status = commit_enter(at, intent.collection, control);
+        if (status == MESHSYNC_E_NOT_FOUND || (status == MESHSYNC_OK && !control &&
+                                               at->collection->type == 0)) {
+            return msy_fail(error, MESHSYNC_E_NOT_FOUND, "there is no collection \"%.*s\"",
+                            (int)intent.collection.len, (const char *)intent.collection.data);
+        }
+        if (status == MESHSYNC_OK) {
+            status = commit_check_condition(at, &intent, error);
+        }
+        if (status != MESHSYNC_OK) {
+            return status;
+        }
+    }
+    return MESHSYNC_OK;
+}
+
+/* ---- The change ---- */
+
+static meshsync_status commit_apply_request(struct msy_commit *at,
+                                            const struct msy_request *request)
+{
+    struct msy_intent intent;
+    size_t position = 0;
+    meshsync_status status = MESHSYNC_OK;
+    while (status == MESHSYNC_OK && msy_request_next(request, &position, &intent)) {
+        status = commit_enter(at, intent.collection, true);
+        if (status == MESHSYNC_OK) {
+            status = commit_intent(at, &intent);
+        }
+        at->space->control_dirty = at->space->control_dirty || intent.collection.len == 0;
+    }
+    return status;
+}
+
+/* The op hashes and places that were not known while building; the dots enter the digests. */
+static meshsync_status commit_settle(struct msy_commit *at, const struct msy_change *change)
+{
+    struct msy_replica *replica = at->replica;
+    meshsync_status status = MESHSYNC_OK;
+    for (uint32_t i = 0; i < replica->added_count && status == MESHSYNC_OK; i++) {
+        const struct msy_added *added = &replica->added[i];
+        const uint8_t *op_hash =
+            replica->hashes.data + (size_t)added->index * MSY_CHANGE_HASH_BYTES;
+        if (!added->counter) {
+            int64_t found = msy_leaf_find(&added->leaf->leaf, at->lsn, added->index);
+            if (found < 0) {
+                continue; /* A later op of the same change killed it. */
+            }
+            struct msy_leaf_entry *entry = &added->leaf->leaf.entries[found];
+            memcpy(entry->op_hash, op_hash, sizeof entry->op_hash);
+            if (entry->payload_len > MSY_LEAF_INLINE_BYTES_MAX) {
+                meshsync_bytes payload = change->ops[added->index].payload;
+                entry->payload_at = (uint32_t)(payload.data - change->bytes.data);
+                entry->payload_crc = msy_crc32c(0, payload.data, payload.len);
+                entry->payload = msy_bytes(NULL, 0);
+            }
+            added->leaf->dirty = true;
+        }
+        status = msy_apply_digest(replica, at->space->number, added->collection,
+                                  &change->header.actor, change->header.seq, added->index,
+                                  op_hash, true);
+    }
+    return status;
+}
+
+static void commit_sign(void *user, meshsync_bytes message,
+                        uint8_t signature[MSY_CHANGE_SIGNATURE_BYTES])
+{
+    msy_identity_sign((const struct msy_identity *)user, message, signature);
+}
+
+/* Causes other than the own chain. At most the format's cap; the caller has merged before. */
+static void commit_heads(const struct msy_space_state *space, struct msy_change_header *header)
+{
+    header->heads_count = 0;
+    for (uint32_t i = 0; i < space->heads.count; i++) {
+        const struct msy_tip *head = &space->heads.tips[i];
+        bool own = space->has_own && head->seq == space->own.last.seq &&
+                   msy_actor_equal(&head->actor, &space->own.last.actor);
+        if (!own && header->heads_count < MSY_CHANGE_HEADS_MAX) {
+            header->heads[header->heads_count] = *head;
+            header->heads_count += 1;
+        }
+    }
+}
+
+/* Who writes: the next change of this epoch, or the first of a new one. */
+static void commit_identify(struct msy_replica *replica, const struct msy_space_state *space)
+{
+    struct msy_change_header *header = &replica->header;
+    memset(header, 0, sizeof *header);
+    memcpy(header->space, space->row.id, sizeof header->space);
+    if (space->has_epoch) {
+        header->actor = space->own.last.actor;
+        header->seq = space->own.last.seq + 1;
+        memcpy(header->prev, space->own.last.hash, sizeof header->prev);
+        return;
+    }
+    header->seq = 1;
+    memcpy(header->device, msy_identity_public(replica->identity), sizeof header->device);
+    header->ordinal = space->has_own ? space->own.ordinal + 1 : 1;
+    replica->entropy.fill(replica->entropy.user, header->tag, sizeof header->tag);
+    header->has_predecessor = space->has_own;
+    header->predecessor = space->own.last;
+}
+
+void msy_commit_self(const struct msy_commit *at, struct msy_tip *self)
+{
+    const struct msy_change_header *header = &at->replica->header;
+    memset(self, 0, sizeof *self);
+    self->seq = header->seq;
+    self->actor = header->actor;
+    if (header->seq == 1) {
+        msy_change_actor_id(&at->replica->hasher, header, &self->actor);
+    }
+}
+
+meshsync_status msy_commit_finish(struct msy_commit *at, struct msy_tip *tip)
+{
+    struct msy_replica *replica = at->replica;
+    struct msy_space_state *space = at->space;
+    struct msy_change_header *header = &replica->header;
+    uint8_t secret[MSY_CHANGE_SECRET_BYTES];
+    uint8_t hash[MSY_CHANGE_HASH_BYTES];
+    meshsync_error error;
+    header->hlc = msy_hlc_next(&replica->hlc, replica->now_ms);
+    header->flags = at->explicit_txn ? MSY_CHANGE_EXPLICIT : 0;
+    header->meta = at->meta;
+    commit_heads(space, header);
+    replica->entropy.fill(replica->entropy.user, secret, sizeof secret);
+    msy_buf_reset(&replica->hashes);
+    meshsync_status status = msy_builder_finish(
+        &replica->builder, header, secret, &replica->hasher, commit_sign,
+        (void *)(uintptr_t)replica->identity, &replica->change, &replica->hashes, hash, &error);
+    if (status == MESHSYNC_OK) {
+        status = commit_settle(at, &replica->change);
+    }
+    if (status == MESHSYNC_OK) {
+        status = msy_apply_record(replica, space, &replica->change, hash, MSY_RECORD_LOCAL);
+    }
+    if (status == MESHSYNC_OK) {
+        space->own.last.actor = header->actor;
+        space->own.last.seq = header->seq;
+        memcpy(space->own.last.hash, hash, sizeof hash);
+        space->own.ordinal = header->seq == 1 ? header->ordinal : space->own.ordinal;
+        space->has_own = true;
+        space->has_epoch = true;
+        *tip = space->own.last;
+        replica->stats.changes_local += 1;
+        replica->stats.ops_local += replica->change.ops_count;
+    }
+    return status;
+}
+
+void msy_commit_begin(struct msy_commit *at, struct msy_replica *replica,
+                      struct msy_space_state *space)
+{
+    memset(at, 0, sizeof *at);
+    at->replica = replica;
+    at->space = space;
+    at->lsn = replica->lsn_last + 1;
+    msy_builder_reset(&replica->builder);
+    replica->added_count = 0;
+    commit_identify(replica, space);
+}
+
+/* More heads than one change may name: changes that only name them, until they fit. */
+static meshsync_status commit_merge_heads(struct msy_replica *replica,
+                                          struct msy_space_state *space)
+{
+    meshsync_status status = MESHSYNC_OK;
+    while (space->heads.count > MSY_CHANGE_HEADS_MAX && status == MESHSYNC_OK) {
+        struct msy_commit at;
+        struct msy_tip tip;
+        struct msy_ws_leaf *leaf = NULL;
+        uint8_t path[32];
+        size_t len = 0;
+        msy_commit_begin(&at, replica, space);
+        (void)msy_path_append(path, &len, sizeof path, msy_key_name("merge"));
+        status = commit_enter(&at, msy_bytes(NULL, 0), true);
+        if (status == MESHSYNC_OK) {
+            status = commit_leaf(&at, msy_bytes(path, len), &leaf);
+        }
+        if (status == MESHSYNC_OK) {
+            status = commit_op(&at, leaf, MSY_OP_ERASE, msy_bytes(path, len),
+                               msy_bytes(commit_nil, 1));
+        }
+        if (status == MESHSYNC_OK) {
+            status = msy_commit_finish(&at, &tip);
+        }
+    }
+    return status;
+}
+
+static meshsync_status commit_answer(struct msy_replica *replica, uint32_t space, uint64_t id,
+                                     enum msy_replica_effect_type type, const struct msy_tip *tip,
+                                     const meshsync_error *error)
+{
+    struct msy_replica_effect *effect = msy_replica_effect(replica, type);
+    if (effect == NULL) {
+        return MESHSYNC_E_NO_MEMORY;
+    }
+    effect->id = id;
+    effect->space = space;
+    if (tip != NULL) {
+        effect->tip = *tip;
+    }
+    if (error != NULL) {
+        effect->status = error->status;
+        effect->error = *error;
+    }
+    return MESHSYNC_OK;
+}
+
+/* Is it a failure of the request alone, or of the machine? */
+static bool commit_is_refusal(meshsync_status status)
+{
+    return status == MESHSYNC_E_NOT_FOUND || status == MESHSYNC_E_CONFLICT ||
+           status == MESHSYNC_E_INVALID || status == MESHSYNC_E_TYPE ||
+           status == MESHSYNC_E_LIMIT;
+}
+
+/* Checks and applies one request; a refusal is answered here, anything else fails the batch. */
+static meshsync_status commit_one(struct msy_commit *at, const struct msy_replica_event *event,
+                                  bool *taken)
+{
+    meshsync_error error;
+    msy_error_clear(&error);
+    *taken = false;
+    meshsync_status status = commit_check(at, event->request, &error);
+    if (status != MESHSYNC_OK && commit_is_refusal(status)) {
+        error.status = status;
+        return commit_answer(at->replica, at->space->number, event->id, MSY_REPLICA_DONE, NULL,
+                             &error);
+    }
+    if (status == MESHSYNC_OK) {
+        status = commit_apply_request(at, event->request);
+        *taken = true;
+    }
+    return status;
+}
+
+meshsync_status msy_commit_group(struct msy_replica *replica, struct msy_space_state *space,
+                                 const struct msy_replica_event *events, uint32_t count)
+{
+    struct msy_commit at;
+    struct msy_tip tip;
+    bool taken = false;
+    memset(&tip, 0, sizeof tip);
+    meshsync_status status = commit_merge_heads(replica, space);
+    bool *done = (bool *)msy_arena_take(&replica->set.arena, count * sizeof *done);
+    if (done == NULL) {
+        return MESHSYNC_E_NO_MEMORY;
+    }
+    msy_commit_begin(&at, replica, space);
+    at.explicit_txn = count == 1 && events[0].request->explicit_txn;
+    at.meta = count == 1 ? events[0].request->meta : msy_bytes(NULL, 0);
+    for (uint32_t i = 0; i < count && status == MESHSYNC_OK; i++) {
+        uint32_t before = replica->builder.ops_count;
+        status = commit_one(&at, &events[i], &taken);
+        done[i] = !taken;
+        if (status == MESHSYNC_OK && taken && replica->builder.ops_count > before) {
+            msy_builder_bound(&replica->builder);
+        }
+    }
+    if (status == MESHSYNC_OK && replica->builder.ops_count > 0) {
+        status = msy_commit_finish(&at, &tip);
+    }
+    for (uint32_t i = 0; i < count && status == MESHSYNC_OK; i++) {
+        if (done[i]) {
+            continue; /* Refused, and told so. */
+        }
+        if (events[i].early != 0) {
+            status = commit_answer(replica, space->number, events[i].id, MSY_REPLICA_QUEUED, &tip,
+                                   NULL);
+        }
+        if (status == MESHSYNC_OK) {
+            status = commit_answer(replica, space->number, events[i].id, MSY_REPLICA_DONE, &tip,
+                                   NULL);
+        }
+    }
+    return status;
+}
