@@ -35,7 +35,7 @@ enum msy_table {
 enum msy_txn_mode { MSY_TXN_READ = 0, MSY_TXN_WRITE = 1 };
 enum msy_put_mode {
     MSY_PUT_ANY = 0,
-    MSY_PUT_APPEND = 1 /* The key is greater than all in the table. */
+    MSY_PUT_APPEND = 1 /* The key is greater than all in the table, else E_INVALID. */
 };
 
 struct msy_store;      /* Opaque: an implementation. */
@@ -43,11 +43,11 @@ struct msy_store_txn;  /* Opaque. */
 struct msy_store_iter; /* Opaque. */
 
 struct msy_store_stats {
-    uint64_t map_bytes;         /* Address space reserved. */
-    uint64_t used_bytes;        /* Pages in use, in bytes. */
-    uint64_t bytes_max;         /* Cap kept by the writer. */
+    uint64_t map_bytes;  /* Address space reserved. */
+    uint64_t used_bytes; /* Pages in use, in bytes. */
+    uint64_t bytes_max;  /* Cap kept by the writer. */
     uint64_t entries[MSY_TABLE_COUNT];
-    uint64_t readers_count;
+    uint64_t readers_count; /* Reader slots in use, those kept for reuse included. */
     uint64_t last_txn_id;
 };
 
@@ -65,12 +65,15 @@ struct msy_store_options {
  * when it is no store of ours. */
 meshsync_status msy_store_open_lmdb(const struct msy_store_options *options,
                                     struct msy_store **store, meshsync_error *error);
-/* For the simulator. The simulator keeps it over a simulated crash: an uncommitted transaction is aborted. */
+/* For the simulator. The simulator keeps it over a simulated crash: an uncommitted transaction is
+ * aborted. */
 meshsync_status msy_store_open_memory(struct msy_alloc *alloc, struct msy_store **store,
                                       meshsync_error *error);
 /* NULL allowed. All transactions must have ended. */
 void msy_store_close(struct msy_store *store);
 
+/* A second write transaction while one lives is E_BUSY; in a store opened for reading, E_READ_ONLY.
+ */
 meshsync_status msy_store_begin(struct msy_store *store, enum msy_txn_mode mode,
                                 struct msy_store_txn **txn);
 /* Ends the transaction whatever it returns. Durable when it returns MESHSYNC_OK. */
@@ -78,10 +81,17 @@ meshsync_status msy_store_commit(struct msy_store_txn *txn);
 /* NULL allowed. */
 void msy_store_abort(struct msy_store_txn *txn);
 
+/* Lets a write transaction's later puts use the last 5 % of the cap too: for changes that remove
+ * more than they add, so that a full store can be emptied. */
+void msy_store_use_reserve(struct msy_store_txn *txn);
+
 /* E_NOT_FOUND when the key is not there; a damaged store is never "not found". */
 meshsync_status msy_store_get(struct msy_store_txn *txn, enum msy_table table, meshsync_bytes key,
                               meshsync_bytes *value);
-/* Key 1 to 511 bytes, value up to 16 MiB. */
+/* Key 1 to 511 bytes, value up to 16 MiB. The value must not be lent by this transaction.
+ * E_STORE_FULL at the cap leaves the transaction as it was: it may delete and commit. A failure
+ * that breaks the transaction is returned by all its later calls, and by its commit, which changes
+ * nothing. */
 meshsync_status msy_store_put(struct msy_store_txn *txn, enum msy_table table, meshsync_bytes key,
                               meshsync_bytes value, enum msy_put_mode mode);
 /* Room for value_len bytes under key, to be filled by the caller before the next call. */
@@ -91,12 +101,14 @@ meshsync_status msy_store_reserve(struct msy_store_txn *txn, enum msy_table tabl
 /* E_NOT_FOUND when it was not there. */
 meshsync_status msy_store_del(struct msy_store_txn *txn, enum msy_table table, meshsync_bytes key);
 
-/* A cursor. In a write transaction it must be sought again after a put or del. Seeks and steps
- * return E_END past the last entry and lend key and value. */
+/* A cursor, to be closed before its transaction ends. In a write transaction it must be sought
+ * again after a put or del: a step without that is E_STATE. Seeks and steps lend key and value;
+ * past the last entry they return E_END, and so do all steps then, until it is sought again. A step
+ * of a cursor that was never sought starts at that end of the table. */
 meshsync_status msy_store_iter_open(struct msy_store_txn *txn, enum msy_table table,
                                     struct msy_store_iter **iter);
 void msy_store_iter_close(struct msy_store_iter *iter);
-/* First entry with a key >= key. */
+/* First entry with a key >= key; an empty key means the start of the table. */
 meshsync_status msy_store_seek(struct msy_store_iter *iter, meshsync_bytes key,
                                meshsync_bytes *found_key, meshsync_bytes *value);
 /* Last entry with a key < key; an empty key means the end of the table. */
