@@ -28,16 +28,16 @@ typedef struct meshsync_sim_txn meshsync_sim_txn;
 
 /** What a simulation is made of. Begin with meshsync_sim_options_init(). */
 typedef struct meshsync_sim_options {
-    size_t size;             /**< Set by meshsync_sim_options_init(), never by hand. */
-    uint64_t seed;           /**< Everything that is drawn comes from it. Default 1. */
-    uint64_t nodes_count;    /**< 1 to MESHSYNC_SIM_NODES_MAX. Default 3. */
-    uint64_t latency_us_min; /**< Of a link, one way. Default 100. */
-    uint64_t latency_us_max; /**< And at most. Default 20000. */
-    uint64_t commit_us_max;  /**< Longest time that a store takes to commit. Default 5000. */
-    uint64_t unix_ms;        /**< Wall clock of all nodes at the start. */
+    size_t size;                 /**< Set by meshsync_sim_options_init(), never by hand. */
+    uint64_t seed;               /**< Everything that is drawn comes from it. Default 1. */
+    uint64_t nodes_count;        /**< 1 to MESHSYNC_SIM_NODES_MAX. Default 3. */
+    uint64_t latency_us_min;     /**< Of a link, one way. Default 100. */
+    uint64_t latency_us_max;     /**< And at most. Default 20000. */
+    uint64_t commit_us_max;      /**< Longest time that a store takes to commit. Default 5000. */
+    uint64_t unix_ms;            /**< Wall clock of all nodes at the start. */
     uint64_t clock_ahead_ms_max; /**< As meshsync_options.clock_ahead_ms_max. Default 60000. */
-    meshsync_log_fn log;     /**< May be NULL; component is "node N". */
-    void *log_user;          /**< Given to log. */
+    meshsync_log_fn log;         /**< May be NULL; component is "node N". */
+    void *log_user;              /**< Given to log. */
 } meshsync_sim_options;
 
 /** Fill in the defaults; size is sizeof(meshsync_sim_options). @threads Any. @since 0.1 */
@@ -123,8 +123,9 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_dial(meshsync_sim *
  * @threads The one. Commits at once.
  * @since 0.1
  */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_sim_space_create(meshsync_sim *sim, uint32_t node, meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_space_create(meshsync_sim *sim,
+                                                                          uint32_t node,
+                                                                          meshsync_error *error);
 
 /**
  * Let a node join the space, by a ticket that the founder made. Also after it lost its disk.
@@ -135,8 +136,9 @@ meshsync_sim_space_create(meshsync_sim *sim, uint32_t node, meshsync_error *erro
  * @threads The one. Commits at once.
  * @since 0.1
  */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_sim_space_join(meshsync_sim *sim, uint32_t node, meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_space_join(meshsync_sim *sim,
+                                                                        uint32_t node,
+                                                                        meshsync_error *error);
 
 /** A collection of a simulation. */
 typedef struct meshsync_sim_collection {
@@ -187,18 +189,21 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
 meshsync_sim_txn_delete(meshsync_sim_txn *txn, const char *collection, const meshsync_path *path,
                         const meshsync_condition *condition);
 /** As meshsync_txn_add(). @threads The one. @since 0.1 */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_sim_txn_add(meshsync_sim_txn *txn, const char *collection, const meshsync_path *path,
-                     int64_t delta);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_txn_add(meshsync_sim_txn *txn,
+                                                                     const char *collection,
+                                                                     const meshsync_path *path,
+                                                                     int64_t delta);
 /** As meshsync_txn_set_add(); the path is key, element. @threads The one. @since 0.1 */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_txn_set_add(
-    meshsync_sim_txn *txn, const char *collection, const meshsync_path *path);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_txn_set_add(meshsync_sim_txn *txn,
+                                                                         const char *collection,
+                                                                         const meshsync_path *path);
 /** As meshsync_txn_set_remove(); the path is key, element. @threads The one. @since 0.1 */
 MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_txn_set_remove(
     meshsync_sim_txn *txn, const char *collection, const meshsync_path *path);
 /** As meshsync_txn_touch(). @threads The one. @since 0.1 */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_txn_touch(
-    meshsync_sim_txn *txn, const char *collection, const meshsync_path *path);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_txn_touch(meshsync_sim_txn *txn,
+                                                                       const char *collection,
+                                                                       const meshsync_path *path);
 
 /** What committing does with others that wait. */
 typedef enum meshsync_sim_grouping {
@@ -232,13 +237,14 @@ meshsync_sim_txn_commit(meshsync_sim_txn *txn, meshsync_sim_grouping grouping,
 MESHSYNC_API void meshsync_sim_txn_abort(meshsync_sim_txn *txn);
 
 /** One put of a string key, handed to the writer. @threads The one. @since 0.1 */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_sim_put(meshsync_sim *sim, uint32_t node, const char *collection, const char *key,
-                 const meshsync_value *value);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_put(meshsync_sim *sim, uint32_t node,
+                                                                 const char *collection,
+                                                                 const char *key,
+                                                                 const meshsync_value *value);
 /** One addition to a counter, handed to the writer. @threads The one. @since 0.1 */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_sim_incr(meshsync_sim *sim, uint32_t node, const char *collection, const char *key,
-                  int64_t delta);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_incr(meshsync_sim *sim, uint32_t node,
+                                                                  const char *collection,
+                                                                  const char *key, int64_t delta);
 
 /**
  * Read a path at a node. What is lent lives until the next call on the simulation.
@@ -249,23 +255,28 @@ meshsync_sim_incr(meshsync_sim *sim, uint32_t node, const char *collection, cons
  * @threads The one.
  * @since 0.1
  */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_sim_get(meshsync_sim *sim, uint32_t node, const char *collection,
-                 const meshsync_path *path, meshsync_entry *entry);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_get(meshsync_sim *sim, uint32_t node,
+                                                                 const char *collection,
+                                                                 const meshsync_path *path,
+                                                                 meshsync_entry *entry);
 /** A sibling of what was read last, by index; E_END past the last. @since 0.1 */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_sim_sibling_at(meshsync_sim *sim, uint32_t index, meshsync_sibling *sibling);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_sibling_at(meshsync_sim *sim,
+                                                                        uint32_t index,
+                                                                        meshsync_sibling *sibling);
 /** Does a set have an element? The path is key, element. @threads The one. @since 0.1 */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_sim_contains(meshsync_sim *sim, uint32_t node, const char *collection,
-                      const meshsync_path *path);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_contains(meshsync_sim *sim,
+                                                                      uint32_t node,
+                                                                      const char *collection,
+                                                                      const meshsync_path *path);
 /** The digest of the space at a node, up or down. @threads The one. @since 0.1 */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_sim_digest(meshsync_sim *sim, uint32_t node, meshsync_digest *digest);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_digest(meshsync_sim *sim,
+                                                                    uint32_t node,
+                                                                    meshsync_digest *digest);
 /** As meshsync_space_verify(). @threads The one. @since 0.1 */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_sim_verify(meshsync_sim *sim, uint32_t node, meshsync_verify_report *report,
-                    meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_verify(meshsync_sim *sim,
+                                                                    uint32_t node,
+                                                                    meshsync_verify_report *report,
+                                                                    meshsync_error *error);
 
 /* --- faults ------------------------------------------------------------------------------- */
 
@@ -307,8 +318,8 @@ typedef enum meshsync_sim_crash_kind {
 } meshsync_sim_crash_kind;
 
 /** Crash a node, now or at its next commit. What was not committed is lost. @since 0.1 */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_sim_crash(meshsync_sim *sim, uint32_t node, meshsync_sim_crash_kind kind);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_crash(meshsync_sim *sim, uint32_t node,
+                                                                   meshsync_sim_crash_kind kind);
 /** Start a node that is down. @threads The one. @since 0.1 */
 MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_restart(meshsync_sim *sim,
                                                                      uint32_t node,
@@ -332,9 +343,10 @@ typedef enum meshsync_sim_disk_kind {
 } meshsync_sim_disk_kind;
 
 /** Take the disk of a node away, and start it over on an empty one. It has to join again. @since 0.1 */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_sim_disk_lose(meshsync_sim *sim, uint32_t node, meshsync_sim_disk_kind kind,
-                       meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_disk_lose(meshsync_sim *sim,
+                                                                       uint32_t node,
+                                                                       meshsync_sim_disk_kind kind,
+                                                                       meshsync_error *error);
 /** Keep a copy of what is durable at a node; it takes the place of an earlier one. @since 0.1 */
 MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_backup(meshsync_sim *sim,
                                                                     uint32_t node);
@@ -352,13 +364,13 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_restore(meshsync_si
  * @threads The one.
  * @since 0.1
  */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_sim_clone(meshsync_sim *sim, uint32_t node, uint32_t *clone, meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_clone(meshsync_sim *sim, uint32_t node,
+                                                                   uint32_t *clone,
+                                                                   meshsync_error *error);
 
 /** Move a node's wall clock by ms, forward or back. @threads The one. @since 0.1 */
 MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_clock_jump(meshsync_sim *sim,
-                                                                        uint32_t node,
-                                                                        int64_t ms);
+                                                                        uint32_t node, int64_t ms);
 /** How far a node's wall clock is from true. @threads The one. @since 0.1 */
 MESHSYNC_API int64_t meshsync_sim_clock_offset(const meshsync_sim *sim, uint32_t node);
 
@@ -385,41 +397,42 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_converged(meshsync_
  * @threads The one.
  * @since 0.1
  */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_sim_settle(meshsync_sim *sim, uint64_t ms_max, meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_settle(meshsync_sim *sim,
+                                                                    uint64_t ms_max,
+                                                                    meshsync_error *error);
 
 /** What happened so far. Begin with size. */
 typedef struct meshsync_sim_stats {
-    size_t size;               /**< sizeof, set by the caller. */
-    uint64_t events;           /**< Steps made. */
-    uint64_t bytes;            /**< Carried by the network. */
-    uint64_t connections;      /**< Made. */
-    uint64_t cuts;             /**< Directions cut. */
-    uint64_t resets;           /**< Connections broken with notice. */
-    uint64_t half_opens;       /**< And without. */
-    uint64_t corruptions;      /**< Bytes changed. */
-    uint64_t crashes;          /**< Nodes that ended. */
-    uint64_t crashes_before;   /**< Of these, in place of a commit. */
-    uint64_t crashes_after;    /**< And right after one. */
-    uint64_t powers;           /**< And without notice to peers. */
-    uint64_t restarts;         /**< Nodes started again. */
-    uint64_t store_full;       /**< Batches that found the store full. */
-    uint64_t store_io;         /**< Batches whose commit failed. */
-    uint64_t disks_lost;       /**< Nodes that started over empty. */
-    uint64_t restores;         /**< Nodes that started over from a backup. */
-    uint64_t clones;           /**< Nodes that ran twice. */
-    uint64_t clock_jumps;      /**< Wall clocks moved. */
-    uint64_t commits;          /**< Batches committed. */
-    uint64_t commits_refused;  /**< Commits answered with an error. */
-    uint64_t commits_unknown;  /**< Commits whose outcome nobody heard. */
-    uint64_t changes_in;       /**< Changes accepted from peers. */
-    uint64_t duplicates;       /**< Changes received that were there. */
-    uint64_t pending;          /**< Changes received before their causes. */
-    uint64_t rejected;         /**< Changes refused. */
-    uint64_t missing;          /**< Causes asked for. */
-    uint64_t held;             /**< Most changes held for their stamp at once. */
-    uint64_t alarms;           /**< Alarms of nodes. */
-    uint64_t conflicts;        /**< Ops that left siblings. */
+    size_t size;              /**< sizeof, set by the caller. */
+    uint64_t events;          /**< Steps made. */
+    uint64_t bytes;           /**< Carried by the network. */
+    uint64_t connections;     /**< Made. */
+    uint64_t cuts;            /**< Directions cut. */
+    uint64_t resets;          /**< Connections broken with notice. */
+    uint64_t half_opens;      /**< And without. */
+    uint64_t corruptions;     /**< Bytes changed. */
+    uint64_t crashes;         /**< Nodes that ended. */
+    uint64_t crashes_before;  /**< Of these, in place of a commit. */
+    uint64_t crashes_after;   /**< And right after one. */
+    uint64_t powers;          /**< And without notice to peers. */
+    uint64_t restarts;        /**< Nodes started again. */
+    uint64_t store_full;      /**< Batches that found the store full. */
+    uint64_t store_io;        /**< Batches whose commit failed. */
+    uint64_t disks_lost;      /**< Nodes that started over empty. */
+    uint64_t restores;        /**< Nodes that started over from a backup. */
+    uint64_t clones;          /**< Nodes that ran twice. */
+    uint64_t clock_jumps;     /**< Wall clocks moved. */
+    uint64_t commits;         /**< Batches committed. */
+    uint64_t commits_refused; /**< Commits answered with an error. */
+    uint64_t commits_unknown; /**< Commits whose outcome nobody heard. */
+    uint64_t changes_in;      /**< Changes accepted from peers. */
+    uint64_t duplicates;      /**< Changes received that were there. */
+    uint64_t pending;         /**< Changes received before their causes. */
+    uint64_t rejected;        /**< Changes refused. */
+    uint64_t missing;         /**< Causes asked for. */
+    uint64_t held;            /**< Most changes held for their stamp at once. */
+    uint64_t alarms;          /**< Alarms of nodes. */
+    uint64_t conflicts;       /**< Ops that left siblings. */
 } meshsync_sim_stats;
 
 /** Fill in the statistics. @threads The one. @since 0.1 */

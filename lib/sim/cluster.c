@@ -6,11 +6,7 @@
 
 #include "base/error.h"
 
-enum {
-    SIM_TRACE_BYTES = 65536,
-    SIM_LATENCY_US_MAX = 60000000,
-    SIM_EVENTS_PER_RUN_MAX = 200000000
-};
+enum { SIM_TRACE_BYTES = 65536, SIM_LATENCY_US_MAX = 60000000, SIM_EVENTS_PER_RUN_MAX = 200000000 };
 
 static const uint64_t sim_unix_ms = UINT64_C(1700000000000);
 

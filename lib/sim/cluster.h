@@ -107,10 +107,10 @@ struct msy_sim_end {
 };
 
 struct msy_sim_connection {
-    uint64_t id;    /* 0: a free slot. */
+    uint64_t id; /* 0: a free slot. */
     uint32_t active_at;
-    bool forgotten; /* What is sent vanishes. */
-    struct msy_sim_end ends[2]; /* 0 dialled. */
+    bool forgotten;               /* What is sent vanishes. */
+    struct msy_sim_end ends[2];   /* 0 dialled. */
     struct msy_sim_flow flows[2]; /* From ends[i]. */
 };
 

@@ -10,7 +10,12 @@
 #include "base/error.h"
 #include "sim/cluster.h"
 
-enum { NET_PORT_FIRST = 50000, NET_RETRY_US_MAX = 400000, NET_FLOW_BYTES_MAX = 256 << 20, NET_DRAINED_EVERY = 4 };
+enum {
+    NET_PORT_FIRST = 50000,
+    NET_RETRY_US_MAX = 400000,
+    NET_FLOW_BYTES_MAX = 256 << 20,
+    NET_DRAINED_EVERY = 4
+};
 
 meshsync_status msy_sim_net_init(struct meshsync_sim *sim)
 {
@@ -137,7 +142,8 @@ void msy_sim_net_dial(struct msy_sim_node *node, uint32_t link, const char *text
         return;
     }
     connection->ends[1].node = (uint32_t)number - 1;
-    net_arrange(sim, connection, MSY_SIM_CONNECT, 1, net_latency(sim, net_path(sim, connection, 0)));
+    net_arrange(sim, connection, MSY_SIM_CONNECT, 1,
+                net_latency(sim, net_path(sim, connection, 0)));
 }
 
 static void net_on_connect(struct meshsync_sim *sim, struct msy_sim_connection *connection)
@@ -157,8 +163,8 @@ static void net_on_connect(struct meshsync_sim *sim, struct msy_sim_connection *
         return;
     }
     char address[MESHSYNC_ADDRESS_BYTES_MAX];
-    msy_sim_address(connection->ends[0].node,
-                    NET_PORT_FIRST + (uint32_t)(connection->id % 10000), address, sizeof address);
+    msy_sim_address(connection->ends[0].node, NET_PORT_FIRST + (uint32_t)(connection->id % 10000),
+                    address, sizeof address);
     struct msy_mesh_event event = {.type = MSY_MESH_LINK_UP, .accepted = 1, .text = address};
     here->life = node->life;
     here->link = node->link_next;
@@ -174,9 +180,8 @@ static void net_on_connect(struct meshsync_sim *sim, struct msy_sim_connection *
 static void net_on_answer(struct meshsync_sim *sim, struct msy_sim_connection *connection)
 {
     char address[MESHSYNC_ADDRESS_BYTES_MAX];
-    struct msy_mesh_event event = {.type = MSY_MESH_LINK_UP,
-                                   .link = connection->ends[0].link,
-                                   .text = address};
+    struct msy_mesh_event event = {
+        .type = MSY_MESH_LINK_UP, .link = connection->ends[0].link, .text = address};
     if (!net_alive(sim, &connection->ends[0])) {
         net_arrange(sim, connection, MSY_SIM_BROKEN, 1, 1);
         return;

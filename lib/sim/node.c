@@ -143,15 +143,14 @@ static meshsync_status node_open(struct msy_sim_node *node, meshsync_error *erro
                                           .identity = node->identity,
                                           .entropy = msy_prng_entropy(&node->prng),
                                           .clock_ahead_ms_max = sim->options.clock_ahead_ms_max};
-    struct msy_mesh_options mesh = {.alloc = &sim->alloc,
-                                    .store = node->store,
-                                    .identity = node->identity,
-                                    .entropy = msy_prng_entropy(&node->prng),
-                                    .ports = {.is_member = port_is_member,
-                                              .may_join = port_may_join,
-                                              .digest = port_digest},
-                                    .keepalive_ms = MSY_KEEPALIVE_MS,
-                                    .retry_ms_max = MSY_DIAL_BACKOFF_MS_MAX};
+    struct msy_mesh_options mesh = {
+        .alloc = &sim->alloc,
+        .store = node->store,
+        .identity = node->identity,
+        .entropy = msy_prng_entropy(&node->prng),
+        .ports = {.is_member = port_is_member, .may_join = port_may_join, .digest = port_digest},
+        .keepalive_ms = MSY_KEEPALIVE_MS,
+        .retry_ms_max = MSY_DIAL_BACKOFF_MS_MAX};
     if (sim->options.log != NULL) {
         node->log.fn = node_log;
         node->log.user = node;
@@ -317,8 +316,7 @@ void msy_sim_node_mesh(struct msy_sim_node *node, struct msy_mesh_event *event)
     uint64_t timer_at_ms = UINT64_MAX;
     event->now_ms = node->sim->now_us / 1000;
     event->unix_ms = msy_sim_node_unix_ms(node);
-    meshsync_status status =
-        msy_mesh_step(node->mesh, event, &node->mesh_effects, &timer_at_ms);
+    meshsync_status status = msy_mesh_step(node->mesh, event, &node->mesh_effects, &timer_at_ms);
     if (status == MESHSYNC_E_INTERNAL) {
         msy_sim_break(node->sim, status, "the mesh machine");
     }

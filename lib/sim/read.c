@@ -33,8 +33,8 @@ static meshsync_status read_begin(struct meshsync_sim *sim, uint32_t node,
     if (status != MESHSYNC_OK) {
         return status;
     }
-    status = msy_view_init(&sim->reader.view, &sim->alloc, sim->reader.txn, NULL,
-                           (*found)->space, &merge);
+    status = msy_view_init(&sim->reader.view, &sim->alloc, sim->reader.txn, NULL, (*found)->space,
+                           &merge);
     if (status != MESHSYNC_OK) {
         msy_store_abort(sim->reader.txn);
         sim->reader.txn = NULL;
@@ -69,8 +69,8 @@ meshsync_status meshsync_sim_get(meshsync_sim *sim, uint32_t node, const char *c
         status = read_path(path, encoded, &len);
     }
     if (status == MESHSYNC_OK) {
-        status = msy_view_get(&sim->reader.view, msy_key_name(collection),
-                              msy_bytes(encoded, len), entry, NULL);
+        status = msy_view_get(&sim->reader.view, msy_key_name(collection), msy_bytes(encoded, len),
+                              entry, NULL);
     }
     return status;
 }
@@ -103,8 +103,7 @@ meshsync_status meshsync_sim_digest(meshsync_sim *sim, uint32_t node, meshsync_d
 {
     struct msy_sim_node *found = NULL;
     meshsync_status status = read_begin(sim, node, &found);
-    return status == MESHSYNC_OK ? msy_space_digest(sim->reader.txn, found->space, digest)
-                                 : status;
+    return status == MESHSYNC_OK ? msy_space_digest(sim->reader.txn, found->space, digest) : status;
 }
 
 meshsync_status meshsync_sim_verify(meshsync_sim *sim, uint32_t node,

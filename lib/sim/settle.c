@@ -26,8 +26,7 @@ meshsync_status meshsync_sim_converged(meshsync_sim *sim, meshsync_error *error)
                             "node %u has %llu changes and %llu entries, node %u %llu and %llu",
                             first_node, (unsigned long long)first.changes,
                             (unsigned long long)first.entries, i,
-                            (unsigned long long)digest.changes,
-                            (unsigned long long)digest.entries);
+                            (unsigned long long)digest.changes, (unsigned long long)digest.entries);
         }
         if (!any) {
             first = digest;

@@ -37,8 +37,8 @@ static meshsync_status space_put_record(struct msy_sim_node *node, const char *w
         status = msy_request_add(&request, &intent);
     }
     if (status == MESHSYNC_OK) {
-        struct msy_replica_event event = {.type = MSY_REPLICA_COMMIT, .space = node->space,
-                                          .request = &request};
+        struct msy_replica_event event = {
+            .type = MSY_REPLICA_COMMIT, .space = node->space, .request = &request};
         status = msy_sim_writer_now(node, &event, NULL, error);
     }
     msy_request_fini(&request);
@@ -99,8 +99,7 @@ static meshsync_status space_node(struct meshsync_sim *sim, uint32_t node,
     if (*found == NULL) {
         return msy_fail(error, MESHSYNC_E_INVALID, "there is no node %u", node);
     }
-    return (*found)->up ? MESHSYNC_OK
-                        : msy_fail(error, MESHSYNC_E_STATE, "node %u is down", node);
+    return (*found)->up ? MESHSYNC_OK : msy_fail(error, MESHSYNC_E_STATE, "node %u is down", node);
 }
 
 meshsync_status meshsync_sim_space_create(meshsync_sim *sim, uint32_t node, meshsync_error *error)

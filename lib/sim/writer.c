@@ -145,8 +145,7 @@ static void writer_perform(struct msy_sim_node *node, const struct msy_replica_e
     case MSY_REPLICA_RECEIVED: writer_received(node, effect, work); return;
     case MSY_REPLICA_COMMITTED:
         if (sim->hooks.committed != NULL) {
-            sim->hooks.committed(sim->hooks.user, node->index, effect->lsn_first,
-                                 effect->lsn_last);
+            sim->hooks.committed(sim->hooks.user, node->index, effect->lsn_first, effect->lsn_last);
         }
         event.type = MSY_MESH_COMMITTED;
         break;
@@ -173,8 +172,7 @@ static void writer_tell(struct msy_sim_node *node, struct msy_sim_work **batch, 
     for (uint32_t i = 0; i < node->replica_effects.count && node->life == life; i++) {
         const struct msy_replica_effect *effect = &node->replica_effects.items[i];
         struct msy_sim_work *work = NULL;
-        bool answer =
-            effect->type == MSY_REPLICA_DONE || effect->type == MSY_REPLICA_RECEIVED;
+        bool answer = effect->type == MSY_REPLICA_DONE || effect->type == MSY_REPLICA_RECEIVED;
         for (uint32_t k = 0; answer && k < count; k++) {
             work = batch[k] != NULL && batch[k]->event.id == effect->id ? batch[k] : work;
         }
@@ -249,9 +247,9 @@ void msy_sim_writer_run(struct msy_sim_node *node)
         writer_crash(node, batch, count);
         return;
     }
-    meshsync_status status = msy_replica_step(node->replica, events, count,
-                                              msy_sim_node_unix_ms(node), NULL, NULL,
-                                              &node->replica_effects);
+    meshsync_status status =
+        msy_replica_step(node->replica, events, count, msy_sim_node_unix_ms(node), NULL, NULL,
+                         &node->replica_effects);
     if (status != MESHSYNC_OK) {
         writer_failed(node, batch, count, status);
         return;

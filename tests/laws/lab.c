@@ -21,8 +21,8 @@ enum {
 };
 
 const struct model_collection lab_table[LAB_COLLECTIONS] = {
-    {"lww", MESHSYNC_REGISTER, MESHSYNC_VIEW_LWW}, {"mv", MESHSYNC_REGISTER, MESHSYNC_VIEW_MV},
-    {"max", MESHSYNC_REGISTER, MESHSYNC_VIEW_MAX}, {"min", MESHSYNC_REGISTER, MESHSYNC_VIEW_MIN},
+    {"lww", MESHSYNC_REGISTER, MESHSYNC_VIEW_LWW},    {"mv", MESHSYNC_REGISTER, MESHSYNC_VIEW_MV},
+    {"max", MESHSYNC_REGISTER, MESHSYNC_VIEW_MAX},    {"min", MESHSYNC_REGISTER, MESHSYNC_VIEW_MIN},
     {"counter", MESHSYNC_COUNTER, MESHSYNC_VIEW_LWW}, {"set", MESHSYNC_SET, MESHSYNC_VIEW_LWW},
     {"map", MESHSYNC_MAP, MESHSYNC_VIEW_LWW}};
 
@@ -35,8 +35,7 @@ void lab_fail(struct lab *lab, const char *format, ...)
     va_end(args);
     print_error("seed %llu: %s\nrepeat: MESHSYNC_SEED=%llu MESHSYNC_SCHEDULES=1 "
                 "MESHSYNC_VERBOSE=1 %s\n",
-                (unsigned long long)lab->seed, words, (unsigned long long)lab->seed,
-                lab->program);
+                (unsigned long long)lab->seed, words, (unsigned long long)lab->seed, lab->program);
     fail();
 }
 
@@ -152,9 +151,8 @@ static void lab_step(struct lab *lab, struct lab_replica *replica,
                      msy_replica_early_fn early, void *user)
 {
     struct model_set expected;
-    meshsync_status status =
-        msy_replica_step(replica->machine, events, count, lab_now(lab, replica), early, user,
-                         &lab->effects);
+    meshsync_status status = msy_replica_step(replica->machine, events, count,
+                                              lab_now(lab, replica), early, user, &lab->effects);
     lab_must(lab, status, "step");
     for (uint32_t i = 0; i < lab->effects.count; i++) {
         const struct msy_replica_effect *effect = &lab->effects.items[i];
@@ -208,7 +206,7 @@ static bool lab_live_below(const struct model_live *live, const struct lab_op *o
 }
 
 /* Lives made by requests of the batch being predicted. */
-enum { LAB_PREDICTED = UINT32_MAX };
+#define LAB_PREDICTED UINT32_MAX
 
 static bool lab_context_saw(const struct lab_context *context, const struct model_live *live)
 {
@@ -276,8 +274,7 @@ static void lab_predict_push(struct model_lives *lives, const struct lab_op *op,
 /* A map's field stands below no scalar: what is put below one makes a map of it. */
 static void lab_predict_above(struct model_lives *lives, const struct lab_op *op)
 {
-    if (lab_table[op->collection].type != MESHSYNC_MAP ||
-        op->condition == MESHSYNC_WITH_CONTEXT) {
+    if (lab_table[op->collection].type != MESHSYNC_MAP || op->condition == MESHSYNC_WITH_CONTEXT) {
         return;
     }
     for (uint32_t i = lives->count; i > 0; i--) {
@@ -293,8 +290,8 @@ static void lab_predict_above(struct model_lives *lives, const struct lab_op *op
 /* What a write without more means: the heart of what users are promised. */
 static void lab_predict(struct model_lives *lives, const struct lab_op *op)
 {
-    bool whole = lab_table[op->collection].type == MESHSYNC_MAP &&
-                 op->condition != MESHSYNC_WITH_CONTEXT;
+    bool whole =
+        lab_table[op->collection].type == MESHSYNC_MAP && op->condition != MESHSYNC_WITH_CONTEXT;
     switch (op->type) {
     case MSY_INTENT_PUT:
         lab_predict_above(lives, op);
@@ -359,12 +356,11 @@ static void lab_request_build(struct lab *lab, struct msy_request *request,
     request->meta = (meshsync_bytes){NULL, 0};
     for (uint32_t i = 0; i < wanted->ops_count; i++) {
         const struct lab_op *op = &wanted->ops[i];
-        struct msy_intent intent = {
-            .type = op->type,
-            .condition = op->condition,
-            .collection = msy_key_name(lab_table[op->collection].name),
-            .path = msy_bytes(op->path, op->path_len),
-            .payload = msy_bytes(op->payload, op->payload_len)};
+        struct msy_intent intent = {.type = op->type,
+                                    .condition = op->condition,
+                                    .collection = msy_key_name(lab_table[op->collection].name),
+                                    .path = msy_bytes(op->path, op->path_len),
+                                    .payload = msy_bytes(op->payload, op->payload_len)};
         if (op->context != NULL) {
             intent.context = msy_bytes(op->context->bytes, op->context->bytes_len);
         }
@@ -394,8 +390,8 @@ static void lab_on_early(void *user, const struct msy_replica_effects *early)
 static void lab_check_early(struct lab *lab, const struct lab_early *told)
 {
     for (uint32_t i = 0; i < told->count; i++) {
-        if (told->tips[i].seq != 0 && model_find(&lab->model, &told->tips[i].actor,
-                                                 told->tips[i].seq, NULL, 0) < 0) {
+        if (told->tips[i].seq != 0 &&
+            model_find(&lab->model, &told->tips[i].actor, told->tips[i].seq, NULL, 0) < 0) {
             lab_fail(lab, "a queued answer named a change that was not made");
         }
     }
@@ -409,8 +405,8 @@ static void lab_check_answers(struct lab *lab, struct lab_replica *replica,
         const struct msy_replica_effect *done = lab_answer(lab, i + 1, MSY_REPLICA_DONE);
         if (done->status != requests[i].status) {
             lab_fail(lab, "request %u gave %s, expected %s: %s", i,
-                     meshsync_status_name(done->status),
-                     meshsync_status_name(requests[i].status), done->error.message);
+                     meshsync_status_name(done->status), meshsync_status_name(requests[i].status),
+                     done->error.message);
         }
         requests[i].tip = done->tip;
         if (done->status == MESHSYNC_OK && done->tip.seq != 0) {
@@ -426,7 +422,7 @@ static void lab_check_answers(struct lab *lab, struct lab_replica *replica,
 void lab_commit(struct lab *lab, uint32_t at, struct lab_request *requests, uint32_t count)
 {
     struct lab_replica *replica = &lab->replicas[at];
-    struct msy_replica_event events[LAB_REQUESTS_MAX] = {0};
+    struct msy_replica_event events[LAB_REQUESTS_MAX] = {{.type = MSY_REPLICA_COMMIT}};
     struct lab_early told = {.count = 0};
     assert_true(count <= LAB_REQUESTS_MAX);
     model_live(&lab->model, &replica->accepted, lab_table, LAB_COLLECTIONS, &lab->lives);
@@ -450,8 +446,7 @@ void lab_commit(struct lab *lab, uint32_t at, struct lab_request *requests, uint
     model_show(&lab->lives, lab_table, MODEL_BRIEF, &lab->theirs);
     if (!msy_bytes_equal(msy_buf_bytes(&lab->ours), msy_buf_bytes(&lab->theirs))) {
         char words[1024];
-        model_explain(msy_buf_bytes(&lab->ours), msy_buf_bytes(&lab->theirs), words,
-                      sizeof words);
+        model_explain(msy_buf_bytes(&lab->ours), msy_buf_bytes(&lab->theirs), words, sizeof words);
         lab_fail(lab, "a commit at %u did not do what it means: %s", at, words);
     }
 }
@@ -464,11 +459,11 @@ static void lab_pack(struct lab *lab, const struct model_change *change)
     lab_must(lab, msy_buf_append(&lab->bytes, change->bytes, change->bytes_len), "pack");
 }
 
-static void lab_deliver_event(struct lab *lab, struct lab_replica *replica,
-                              const uint32_t *changes, uint32_t count)
+static void lab_deliver_event(struct lab *lab, struct lab_replica *replica, const uint32_t *changes,
+                              uint32_t count)
 {
-    struct msy_replica_event event = {.type = MSY_REPLICA_CHANGES, .space = replica->space,
-                                      .id = 77};
+    struct msy_replica_event event = {
+        .type = MSY_REPLICA_CHANGES, .space = replica->space, .id = 77};
     uint32_t known = 0;
     uint32_t had = model_set_count(&replica->accepted);
     msy_buf_reset(&lab->bytes);
@@ -535,8 +530,8 @@ static void lab_control_put(struct lab *lab, struct lab_replica *replica, const 
 {
     uint8_t path[MESHSYNC_PATH_BYTES_MAX];
     size_t path_len = 0;
-    struct msy_replica_event event = {.type = MSY_REPLICA_COMMIT, .space = replica->space,
-                                      .id = 1, .request = &lab->requests[0]};
+    struct msy_replica_event event = {
+        .type = MSY_REPLICA_COMMIT, .space = replica->space, .id = 1, .request = &lab->requests[0]};
     assert_true(msy_path_append(path, &path_len, sizeof path, msy_key_name(word)));
     assert_true(msy_path_append(path, &path_len, sizeof path, name));
     msy_buf_reset(&lab->value);
@@ -568,8 +563,7 @@ static void lab_make_collections(struct lab *lab, struct lab_replica *founder)
     msy_buf_fini(&record);
 }
 
-static void lab_make_ticket(struct lab *lab, struct lab_replica *founder,
-                            struct msy_ticket *ticket)
+static void lab_make_ticket(struct lab *lab, struct lab_replica *founder, struct msy_ticket *ticket)
 {
     uint8_t invite[MSY_SIGN_PUBLIC_BYTES];
     struct msy_space_row_descriptor row;
@@ -598,8 +592,7 @@ static void lab_make_ticket(struct lab *lab, struct lab_replica *founder,
     msy_buf_fini(&record);
 }
 
-static void lab_join(struct lab *lab, struct lab_replica *replica,
-                     const struct msy_ticket *ticket)
+static void lab_join(struct lab *lab, struct lab_replica *replica, const struct msy_ticket *ticket)
 {
     struct msy_replica_event event = {.type = MSY_REPLICA_JOIN, .id = 1, .ticket = ticket};
     struct msy_replica_event tick = {.type = MSY_REPLICA_TICK};
@@ -629,8 +622,8 @@ static void lab_exchange_all(struct lab *lab)
 static void lab_base_found(struct lab *lab)
 {
     struct lab_replica *founder = &lab->replicas[0];
-    struct msy_replica_event create = {.type = MSY_REPLICA_CREATE, .id = 1,
-                                       .bytes = msy_key_name("lab")};
+    struct msy_replica_event create = {
+        .type = MSY_REPLICA_CREATE, .id = 1, .bytes = msy_key_name("lab")};
     struct msy_ticket ticket;
     lab_step(lab, founder, &create, 1, NULL, NULL);
     const struct msy_replica_effect *done = lab_answer(lab, 1, MSY_REPLICA_DONE);

@@ -38,16 +38,14 @@ static void lab_compare(struct lab *lab, uint32_t at, const char *what)
 {
     if (!msy_bytes_equal(msy_buf_bytes(&lab->ours), msy_buf_bytes(&lab->theirs))) {
         char words[1600];
-        model_explain(msy_buf_bytes(&lab->ours), msy_buf_bytes(&lab->theirs), words,
-                      sizeof words);
+        model_explain(msy_buf_bytes(&lab->ours), msy_buf_bytes(&lab->theirs), words, sizeof words);
         lab_fail(lab, "%s of replica %u: %s", what, at, words);
     }
 }
 
 static void lab_show_model(struct lab *lab, uint32_t at)
 {
-    model_live(&lab->model, &lab->replicas[at].accepted, lab_table, LAB_COLLECTIONS,
-               &lab->lives);
+    model_live(&lab->model, &lab->replicas[at].accepted, lab_table, LAB_COLLECTIONS, &lab->lives);
     msy_buf_reset(&lab->ours);
     model_show(&lab->lives, lab_table, MODEL_FULL, &lab->ours);
 }
@@ -258,8 +256,7 @@ static void lab_check_feed(struct lab *lab, uint32_t at)
     for (uint32_t leg = 0; leg < 2; leg++) {
         struct msy_feed_reader feed;
         meshsync_event event;
-        if (msy_feed_init(&feed, &lab->alloc, txn, replica->space, &options, NULL) !=
-            MESHSYNC_OK) {
+        if (msy_feed_init(&feed, &lab->alloc, txn, replica->space, &options, NULL) != MESHSYNC_OK) {
             lab_fail(lab, "the feed of replica %u cannot be opened", at);
         }
         while ((leg == 1 || seen < leave_at) &&
@@ -296,13 +293,12 @@ void lab_check_verify(struct lab *lab, uint32_t at)
     meshsync_error error = {0};
     struct msy_store_txn *txn = NULL;
     assert_int_equal(msy_store_begin(replica->store, MSY_TXN_READ, &txn), MESHSYNC_OK);
-    meshsync_status status =
-        msy_verify_space(&lab->alloc, txn, replica->space, &report, &error);
+    meshsync_status status = msy_verify_space(&lab->alloc, txn, replica->space, &report, &error);
     msy_store_abort(txn);
     if (status != MESHSYNC_OK || report.changes != model_set_count(&replica->accepted)) {
         lab_fail(lab, "verify of replica %u: %s: %s; %llu changes of %u", at,
-                 meshsync_status_name(status), error.message,
-                 (unsigned long long)report.changes, model_set_count(&replica->accepted));
+                 meshsync_status_name(status), error.message, (unsigned long long)report.changes,
+                 model_set_count(&replica->accepted));
     }
     lab->reached.verified += 1;
 }
@@ -314,8 +310,7 @@ void lab_check_digests(struct lab *lab)
         struct msy_store_txn *txn = NULL;
         memset(&digests[i], 0, sizeof digests[i]);
         digests[i].size = sizeof digests[i];
-        assert_int_equal(msy_store_begin(lab->replicas[i].store, MSY_TXN_READ, &txn),
-                         MESHSYNC_OK);
+        assert_int_equal(msy_store_begin(lab->replicas[i].store, MSY_TXN_READ, &txn), MESHSYNC_OK);
         if (msy_space_digest(txn, lab->replicas[i].space, &digests[i]) != MESHSYNC_OK) {
             lab_fail(lab, "the digest of replica %u", i);
         }

@@ -287,8 +287,7 @@ static int32_t model_collection_of(const struct model_change *change, const stru
 {
     meshsync_bytes name = change->parsed.collections[op->collection];
     for (uint32_t i = 0; i < table_count; i++) {
-        if (strlen(table[i].name) == name.len &&
-            memcmp(table[i].name, name.data, name.len) == 0) {
+        if (strlen(table[i].name) == name.len && memcmp(table[i].name, name.data, name.len) == 0) {
             return (int32_t)i;
         }
     }
@@ -301,8 +300,8 @@ static bool model_below(meshsync_bytes path, meshsync_bytes top)
 }
 
 /* Kills of one op, in a state: marks the dots in dead, which is indexed by op of the universe. */
-static void model_kill(const struct model *model, const struct model_set *accepted,
-                       uint32_t killer, const struct msy_op *op, uint8_t *dead)
+static void model_kill(const struct model *model, const struct model_set *accepted, uint32_t killer,
+                       const struct msy_op *op, uint8_t *dead)
 {
     const struct msy_change *parsed = &model->changes[killer].parsed;
     for (uint32_t k = 0; k < op->kills_count; k++) {
@@ -328,8 +327,8 @@ static void model_kill(const struct model *model, const struct model_set *accept
 }
 
 /* Does (actor, seq), with the epochs before it, imply the change at index? */
-static bool model_tip_covers(const struct model *model, const struct msy_actor *actor,
-                             uint64_t seq, const struct msy_change_header *header)
+static bool model_tip_covers(const struct model *model, const struct msy_actor *actor, uint64_t seq,
+                             const struct msy_change_header *header)
 {
     struct msy_actor at = *actor;
     for (uint32_t depth = 0; depth < MODEL_CHANGES_MAX; depth++) {
@@ -577,11 +576,15 @@ static void model_change_live(const struct model *model, uint32_t at, const uint
                 model_counter_reset(counters, counter, op->payload);
             }
         } else if (model_is_dot(op->kind) && dead[change->ops_first + k] == 0) {
-            struct model_live live = {
-                .collection = (uint32_t)collection, .kind = op->kind, .path = op->path,
-                .payload = op->payload, .hlc = change->parsed.header.hlc,
-                .seq = change->parsed.header.seq, .actor = &change->parsed.header.actor,
-                .change = at, .index = k};
+            struct model_live live = {.collection = (uint32_t)collection,
+                                      .kind = op->kind,
+                                      .path = op->path,
+                                      .payload = op->payload,
+                                      .hlc = change->parsed.header.hlc,
+                                      .seq = change->parsed.header.seq,
+                                      .actor = &change->parsed.header.actor,
+                                      .change = at,
+                                      .index = k};
             model_lives_push(lives, &live);
         }
     }
@@ -667,8 +670,7 @@ static long double model_number(const struct msy_msgpack_head *head)
     return head->number;
 }
 
-static int model_number_compare(const struct msy_msgpack_head *a,
-                                const struct msy_msgpack_head *b)
+static int model_number_compare(const struct msy_msgpack_head *a, const struct msy_msgpack_head *b)
 {
     long double x = model_number(a); /* 64 bits of mantissa: every int64 and double is exact. */
     long double y = model_number(b);
@@ -745,8 +747,7 @@ static int model_payload_order(const void *left, const void *right)
     return msy_bytes_compare(a->payload, b->payload);
 }
 
-void model_line_write(const struct model_line *line, enum model_detail detail,
-                      struct msy_buf *out)
+void model_line_write(const struct model_line *line, enum model_detail detail, struct msy_buf *out)
 {
     uint8_t head[2] = {(uint8_t)line->collection, (uint8_t)line->kind};
     size_t at = out->len;
@@ -798,8 +799,8 @@ void model_show(struct model_lives *lives, const struct model_collection *table,
     }
     for (uint32_t i = 0; i < lives->count;) {
         const struct model_live *first = &lives->items[i];
-        struct model_line line = {.collection = first->collection, .kind = 4,
-                                  .path = first->path, .siblings = siblings};
+        struct model_line line = {
+            .collection = first->collection, .kind = 4, .path = first->path, .siblings = siblings};
         for (; i < lives->count && lives->items[i].collection == line.collection &&
                msy_bytes_equal(lives->items[i].path, line.path);
              i++) {

@@ -23,9 +23,9 @@ struct model_change {
     size_t bytes_len, bytes_cap;
     struct msy_change parsed; /* Lends from bytes. */
     uint8_t hash[32];
-    uint8_t device[32];  /* Of the epoch; copied on from seq 1 when that is known. */
+    uint8_t device[32]; /* Of the epoch; copied on from seq 1 when that is known. */
     bool has_device;
-    uint32_t ops_first;  /* Number of its first op among all ops of the universe. */
+    uint32_t ops_first; /* Number of its first op among all ops of the universe. */
     uint32_t causes_count;
     int32_t causes[MSY_CHANGE_HEADS_MAX + 1]; /* Indexes; -1: not in the universe (yet). */
 };
@@ -113,13 +113,12 @@ struct model_line {
     uint32_t collection;
     int32_t kind; /* As meshsync_entry.kind. */
     meshsync_bytes path;
-    int64_t sum;             /* Counters. */
-    meshsync_bytes shown;    /* Values: payload that the view shows. */
+    int64_t sum;                       /* Counters. */
+    meshsync_bytes shown;              /* Values: payload that the view shows. */
     const struct model_live *siblings; /* Values: ascending. */
     uint32_t siblings_count;
 };
-void model_line_write(const struct model_line *line, enum model_detail detail,
-                      struct msy_buf *out);
+void model_line_write(const struct model_line *line, enum model_detail detail, struct msy_buf *out);
 /* Words about the first line that differs, into text. */
 void model_explain(meshsync_bytes ours, meshsync_bytes theirs, char *text, size_t text_len);
 

@@ -12,8 +12,8 @@ static bool show_wrong(struct show *show, const char *what, meshsync_status stat
     return false;
 }
 
-bool show_open(struct show *show, struct msy_alloc *alloc, struct msy_store *store,
-               uint32_t space, const struct model_collection *table, uint32_t table_count)
+bool show_open(struct show *show, struct msy_alloc *alloc, struct msy_store *store, uint32_t space,
+               const struct model_collection *table, uint32_t table_count)
 {
     struct msy_merge_port merge = {NULL, NULL};
     show->alloc = alloc;
@@ -81,8 +81,8 @@ bool show_line(struct show *show, uint32_t collection, const meshsync_entry *ent
                struct msy_buf *out)
 {
     uint8_t path[MESHSYNC_PATH_BYTES_MAX];
-    struct model_line line = {.collection = collection, .kind = entry->kind,
-                              .siblings = show->siblings};
+    struct model_line line = {
+        .collection = collection, .kind = entry->kind, .siblings = show->siblings};
     memcpy(path, entry->key.data, entry->key.len);
     line.path = (meshsync_bytes){path, entry->key.len};
     if (entry->kind == 1) {
@@ -106,8 +106,8 @@ static bool show_collection(struct show *show, uint32_t at, struct msy_buf *out)
     struct msy_walk walk;
     meshsync_entry entry;
     bool good = true;
-    meshsync_status status = msy_walk_open(&walk, &show->view, msy_key_name(show->table[at].name),
-                                           &options, NULL);
+    meshsync_status status =
+        msy_walk_open(&walk, &show->view, msy_key_name(show->table[at].name), &options, NULL);
     if (status != MESHSYNC_OK) {
         return show_wrong(show, show->table[at].name, status);
     }

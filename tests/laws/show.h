@@ -24,8 +24,8 @@ struct show {
 };
 
 /* False with words when something is wrong, as with all below. */
-bool show_open(struct show *show, struct msy_alloc *alloc, struct msy_store *store,
-               uint32_t space, const struct model_collection *table, uint32_t table_count);
+bool show_open(struct show *show, struct msy_alloc *alloc, struct msy_store *store, uint32_t space,
+               const struct model_collection *table, uint32_t table_count);
 void show_close(struct show *show);
 /* The line of the entry that the view gave last. */
 bool show_line(struct show *show, uint32_t collection, const meshsync_entry *entry,

@@ -110,8 +110,8 @@ static void draw_condition(uint32_t replica, struct lab_op *op)
     }
     op->context = draw_context(replica, op);
     if (op->context == NULL) {
-        op->condition = op->type == MSY_INTENT_PUT && chance(50) ? MESHSYNC_IF_ABSENT
-                                                                 : MESHSYNC_IF_ANY;
+        op->condition =
+            op->type == MSY_INTENT_PUT && chance(50) ? MESHSYNC_IF_ABSENT : MESHSYNC_IF_ANY;
         return;
     }
     op->condition = chance(50) ? MESHSYNC_IF_CONTEXT : MESHSYNC_WITH_CONTEXT;
@@ -135,7 +135,8 @@ static void draw_set_op(struct lab_op *op)
     op->type = what < 50 ? MSY_INTENT_SET_ADD
                          : (what < 80 ? MSY_INTENT_SET_REMOVE
                                       : (what < 92 ? MSY_INTENT_DELETE : MSY_INTENT_TOUCH));
-    lab_path(op, parts, op->type == MSY_INTENT_SET_ADD || op->type == MSY_INTENT_SET_REMOVE ? 2 : 1);
+    lab_path(op, parts,
+             op->type == MSY_INTENT_SET_ADD || op->type == MSY_INTENT_SET_REMOVE ? 2 : 1);
 }
 
 static void draw_counter_op(struct lab_op *op)
@@ -257,8 +258,8 @@ static void act_read(const struct weights *weights)
 
 static void act(const struct weights *weights)
 {
-    uint32_t bounds[6] = {weights->commit, weights->hand_on, weights->hand_all, weights->reopen,
-                          weights->read,   weights->check};
+    uint32_t bounds[6] = {weights->commit, weights->hand_on, weights->hand_all,
+                          weights->reopen, weights->read,    weights->check};
     uint32_t total = 0;
     for (uint32_t i = 0; i < 6; i++) {
         total += bounds[i];
@@ -336,8 +337,7 @@ static void report(void)
     const struct lab_reached *reached = &lab.reached;
     print_message("schedules %llu, ops %llu, changes %llu: merged %llu, explicit %llu\n",
                   (unsigned long long)reached->schedules, (unsigned long long)reached->ops,
-                  (unsigned long long)reached->changes,
-                  (unsigned long long)reached->merged_changes,
+                  (unsigned long long)reached->changes, (unsigned long long)reached->merged_changes,
                   (unsigned long long)reached->explicit_changes);
     print_message("conditions refused %llu, contexts %llu, siblings read %llu, resets %llu, "
                   "range removals %llu\n",
@@ -347,8 +347,7 @@ static void report(void)
     print_message("pending %llu, duplicates %llu, causes asked for %llu, pending released %llu, "
                   "reopened %llu, queued %llu, verified %llu, feeds %llu\n",
                   (unsigned long long)reached->pending, (unsigned long long)reached->duplicates,
-                  (unsigned long long)reached->missing,
-                  (unsigned long long)reached->out_of_order,
+                  (unsigned long long)reached->missing, (unsigned long long)reached->out_of_order,
                   (unsigned long long)reached->reopened, (unsigned long long)reached->queued,
                   (unsigned long long)reached->verified, (unsigned long long)reached->feeds);
 }

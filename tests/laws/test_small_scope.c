@@ -34,7 +34,9 @@ struct alphabet {
 };
 
 static const struct alphabet alphabets[] = {
-    {"register", {{MSY_INTENT_PUT, LAB_LWW, {"k"}, 1, 0}, {MSY_INTENT_DELETE, LAB_LWW, {"k"}, 1, 0}}, 2},
+    {"register",
+     {{MSY_INTENT_PUT, LAB_LWW, {"k"}, 1, 0}, {MSY_INTENT_DELETE, LAB_LWW, {"k"}, 1, 0}},
+     2},
     {"counter",
      {{MSY_INTENT_ADD, LAB_COUNTER, {"k"}, 1, 5}, {MSY_INTENT_DELETE, LAB_COUNTER, {"k"}, 1, 0}},
      2},
@@ -54,8 +56,8 @@ struct history {
     uint32_t steps;
     uint32_t writer[STEPS_MAX];
     uint32_t letter[STEPS_MAX];
-    uint32_t seen[STEPS_MAX];   /* Bits of the earlier steps that the writer was handed. */
-    int32_t change[STEPS_MAX];  /* Index in the universe; -1: there was nothing to write. */
+    uint32_t seen[STEPS_MAX];  /* Bits of the earlier steps that the writer was handed. */
+    int32_t change[STEPS_MAX]; /* Index in the universe; -1: there was nothing to write. */
     uint64_t payloads;
 };
 
@@ -234,9 +236,8 @@ static void histories(struct history *history, uint32_t step)
     }
     for (uint32_t writer = 0; writer < WRITERS; writer++) {
         history->writer[step] = writer;
-        for (uint32_t letter = 0; writer_allowed(history, step) &&
-                                  letter < history->alphabet->letters_count;
-             letter++) {
+        for (uint32_t letter = 0;
+             writer_allowed(history, step) && letter < history->alphabet->letters_count; letter++) {
             history->letter[step] = letter;
             histories_seen(history, step);
         }
@@ -302,8 +303,8 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_register), cmocka_unit_test(test_counter),
-        cmocka_unit_test(test_set), cmocka_unit_test(test_map)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_register),
+                                       cmocka_unit_test(test_counter), cmocka_unit_test(test_set),
+                                       cmocka_unit_test(test_map)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

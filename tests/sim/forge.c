@@ -66,9 +66,8 @@ void forge_cause(struct forge *forge, const struct msy_tip *cause)
 
 void forge_kill(struct forge *forge, const struct msy_tip *victim, uint32_t index)
 {
-    struct msy_ref ref = {.actor = victim->actor,
-                          .seq = victim->seq,
-                          .hash_prefix = msy_get_be64(victim->hash)};
+    struct msy_ref ref = {
+        .actor = victim->actor, .seq = victim->seq, .hash_prefix = msy_get_be64(victim->hash)};
     msy_builder_kill(&forge->builder, &ref, index);
 }
 
@@ -124,9 +123,8 @@ void forge_finish(struct forge *forge, struct forged *out)
     msy_prng_fill(&forge->prng, secret, sizeof secret);
     forge->header.hlc = ++forge->hlc;
     msy_buf_reset(&forge->hashes);
-    if (msy_builder_finish(&forge->builder, &forge->header, secret, &forge_hasher, forge_sign,
-                           key, &forge->change, &forge->hashes, out->tip.hash,
-                           &error) != MESHSYNC_OK) {
+    if (msy_builder_finish(&forge->builder, &forge->header, secret, &forge_hasher, forge_sign, key,
+                           &forge->change, &forge->hashes, out->tip.hash, &error) != MESHSYNC_OK) {
         fail_msg("a forged change: %s", error.message);
     }
     assert_true(forge->change.bytes.len <= sizeof out->bytes);
@@ -184,9 +182,9 @@ void forge_last_local(struct meshsync_sim *sim, uint32_t node, struct forged *ou
             const uint8_t *signature = NULL;
             memcpy(out->bytes, record.change.data, record.change.len);
             out->len = record.change.len;
-            assert_int_equal(msy_change_parse_header(record.change, &header, &header_bytes,
-                                                     &signature, &body),
-                             MESHSYNC_OK);
+            assert_int_equal(
+                msy_change_parse_header(record.change, &header, &header_bytes, &signature, &body),
+                MESHSYNC_OK);
             out->tip.actor = header.actor;
             out->tip.seq = header.seq;
             memcpy(out->tip.hash, record.hash, sizeof out->tip.hash);

@@ -35,8 +35,8 @@ static void begin(uint64_t nodes_count)
     options.seed = 7;
     options.nodes_count = nodes_count;
     assert_int_equal(meshsync_sim_new(&options, &sim, &error), MESHSYNC_OK);
-    if (meshsync_sim_begin(sim, collections, sizeof collections / sizeof collections[0],
-                           &error) != MESHSYNC_OK) {
+    if (meshsync_sim_begin(sim, collections, sizeof collections / sizeof collections[0], &error) !=
+        MESHSYNC_OK) {
         fail_msg("%s", error.message);
     }
 }
@@ -106,8 +106,7 @@ struct story_path {
     meshsync_path path;
 };
 
-static const meshsync_path *path_of(struct story_path *path, const char *first,
-                                    const char *second)
+static const meshsync_path *path_of(struct story_path *path, const char *first, const char *second)
 {
     path->parts[0] = msy_key_name(first);
     path->parts[1] = second != NULL ? msy_key_name(second) : msy_bytes(NULL, 0);
@@ -128,12 +127,8 @@ static void act(uint32_t node, enum story_act what, const char *collection, cons
     assert_int_equal(status, MESHSYNC_OK);
     (void)path_of(&path, first, second);
     switch (what) {
-    case STORY_DELETE:
-        status = meshsync_sim_txn_delete(txn, collection, &path.path, NULL);
-        break;
-    case STORY_PUT:
-        status = meshsync_sim_txn_put(txn, collection, &path.path, &value, NULL);
-        break;
+    case STORY_DELETE: status = meshsync_sim_txn_delete(txn, collection, &path.path, NULL); break;
+    case STORY_PUT: status = meshsync_sim_txn_put(txn, collection, &path.path, &value, NULL); break;
     case STORY_TOUCH: status = meshsync_sim_txn_touch(txn, collection, &path.path); break;
     case STORY_SET_ADD: status = meshsync_sim_txn_set_add(txn, collection, &path.path); break;
     }
@@ -448,8 +443,7 @@ static void test_clock_in_1970(void **state)
 {
     (void)state;
     begin(3);
-    assert_int_equal(meshsync_sim_clock_jump(sim, 2, -(int64_t)sim->options.unix_ms),
-                     MESHSYNC_OK);
+    assert_int_equal(meshsync_sim_clock_jump(sim, 2, -(int64_t)sim->options.unix_ms), MESHSYNC_OK);
     put(2, "old", "from 1970");
     put(0, "k", "now");
     run(10000);
@@ -721,8 +715,7 @@ static void test_large_map_removed(void **state)
                 meshsync_sim_txn_put(txn, "map", path_of(&path, "big", field), &value, NULL),
                 MESHSYNC_OK);
         }
-        assert_int_equal(meshsync_sim_txn_commit(txn, MESHSYNC_SIM_PLAIN, NULL, NULL),
-                         MESHSYNC_OK);
+        assert_int_equal(meshsync_sim_txn_commit(txn, MESHSYNC_SIM_PLAIN, NULL, NULL), MESHSYNC_OK);
         run(50);
     }
     settle();
@@ -742,23 +735,22 @@ static void test_large_map_removed(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kill_without_cause),
-        cmocka_unit_test(test_fork_is_noticed),
-        cmocka_unit_test(test_live_snapshot_is_noticed),
-        cmocka_unit_test(test_proof_by_successor),
-        cmocka_unit_test(test_counter_reset_spares_concurrent),
-        cmocka_unit_test(test_counter_cloned),
-        cmocka_unit_test(test_ack_is_durable),
-        cmocka_unit_test(test_clock_years_ahead),
-        cmocka_unit_test(test_clock_in_1970),
-        cmocka_unit_test(test_backup_opens_epoch),
-        cmocka_unit_test(test_epochs_of_one_device),
-        cmocka_unit_test(test_group_is_no_conflict),
-        cmocka_unit_test(test_unknown_kind),
-        cmocka_unit_test(test_value_and_map),
-        cmocka_unit_test(test_slow_reader),
-        cmocka_unit_test(test_flood_of_fake_causes),
-        cmocka_unit_test(test_large_map_removed)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_kill_without_cause),
+                                       cmocka_unit_test(test_fork_is_noticed),
+                                       cmocka_unit_test(test_live_snapshot_is_noticed),
+                                       cmocka_unit_test(test_proof_by_successor),
+                                       cmocka_unit_test(test_counter_reset_spares_concurrent),
+                                       cmocka_unit_test(test_counter_cloned),
+                                       cmocka_unit_test(test_ack_is_durable),
+                                       cmocka_unit_test(test_clock_years_ahead),
+                                       cmocka_unit_test(test_clock_in_1970),
+                                       cmocka_unit_test(test_backup_opens_epoch),
+                                       cmocka_unit_test(test_epochs_of_one_device),
+                                       cmocka_unit_test(test_group_is_no_conflict),
+                                       cmocka_unit_test(test_unknown_kind),
+                                       cmocka_unit_test(test_value_and_map),
+                                       cmocka_unit_test(test_slow_reader),
+                                       cmocka_unit_test(test_flood_of_fake_causes),
+                                       cmocka_unit_test(test_large_map_removed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,7 +17,7 @@
 enum {
     SEEDS_DEFAULT = 300,
     SEED_BASE = 1000,
-    SLICES = 120,      /* Of a run. */
+    SLICES = 120, /* Of a run. */
     SLICE_MS_MAX = 120,
     SETTLE_MS = 420000, /* Longer than the longest jump of a clock. */
     ALL_REACHED_SEEDS = 100
@@ -255,14 +255,14 @@ static void trouble_make(enum trouble what)
 static void troubles_draw(uint32_t *rates)
 {
     static const uint32_t most[TROUBLE_COUNT] = {
-        [TROUBLE_CUT] = 80,        [TROUBLE_ONE_WAY] = 60,     [TROUBLE_FLAP] = 40,
-        [TROUBLE_HEAL] = 120,      [TROUBLE_RESET] = 100,      [TROUBLE_HALF_OPEN] = 60,
-        [TROUBLE_CORRUPT] = 60,    [TROUBLE_SLOW] = 40,        [TROUBLE_KILL] = 60,
-        [TROUBLE_POWER] = 40,      [TROUBLE_KILL_BEFORE] = 40, [TROUBLE_KILL_AFTER] = 60,
-        [TROUBLE_RESTART] = 200,   [TROUBLE_FULL] = 30,        [TROUBLE_IO] = 30,
-        [TROUBLE_GOOD] = 120,      [TROUBLE_DISK_KEPT] = 15,   [TROUBLE_DISK_NEW] = 15,
-        [TROUBLE_BACKUP] = 40,     [TROUBLE_RESTORE] = 30,     [TROUBLE_CLONE] = 20,
-        [TROUBLE_JUMP] = 30,       [TROUBLE_SKEW] = 40};
+        [TROUBLE_CUT] = 80,      [TROUBLE_ONE_WAY] = 60,     [TROUBLE_FLAP] = 40,
+        [TROUBLE_HEAL] = 120,    [TROUBLE_RESET] = 100,      [TROUBLE_HALF_OPEN] = 60,
+        [TROUBLE_CORRUPT] = 60,  [TROUBLE_SLOW] = 40,        [TROUBLE_KILL] = 60,
+        [TROUBLE_POWER] = 40,    [TROUBLE_KILL_BEFORE] = 40, [TROUBLE_KILL_AFTER] = 60,
+        [TROUBLE_RESTART] = 200, [TROUBLE_FULL] = 30,        [TROUBLE_IO] = 30,
+        [TROUBLE_GOOD] = 120,    [TROUBLE_DISK_KEPT] = 15,   [TROUBLE_DISK_NEW] = 15,
+        [TROUBLE_BACKUP] = 40,   [TROUBLE_RESTORE] = 30,     [TROUBLE_CLONE] = 20,
+        [TROUBLE_JUMP] = 30,     [TROUBLE_SKEW] = 40};
     for (uint32_t i = 0; i < TROUBLE_COUNT; i++) {
         bool always = i == TROUBLE_HEAL || i == TROUBLE_RESTART || i == TROUBLE_GOOD;
         rates[i] = always || world_chance(&world, 45) ? 1 + world_draw(&world, most[i]) : 0;
@@ -380,9 +380,8 @@ static void test_seeds(void **state)
     for (uint64_t i = 0; i < count; i++) {
         run_seed(base + i, trace);
     }
-    print_message("%llu seeds from %llu; longest quiet phase %llu ms\n",
-                  (unsigned long long)count, (unsigned long long)base,
-                  (unsigned long long)worst_settle_ms);
+    print_message("%llu seeds from %llu; longest quiet phase %llu ms\n", (unsigned long long)count,
+                  (unsigned long long)base, (unsigned long long)worst_settle_ms);
     for (uint32_t i = 0; i < reached_count; i++) {
         print_message("  %-32s %12llu\n", reached[i].name, (unsigned long long)reached[i].count);
         never += reached[i].count == 0 ? 1 : 0;

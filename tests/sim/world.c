@@ -108,8 +108,7 @@ void world_open(struct world *world, uint64_t seed, uint32_t nodes_count)
         collections[i].view = world_table[i].view;
     }
     model_init(&world->model, msy_identity_public(world->sim->nodes[0]->identity));
-    meshsync_status status =
-        meshsync_sim_begin(world->sim, collections, WORLD_COLLECTIONS, &error);
+    meshsync_status status = meshsync_sim_begin(world->sim, collections, WORLD_COLLECTIONS, &error);
     if (status != MESHSYNC_OK) {
         world_fail(world, "the beginning: %s: %s", meshsync_status_name(status), error.message);
     }
@@ -135,8 +134,7 @@ static void world_count_change(struct world *world, const struct model_change *c
     world->counts.roots += parsed->header.seq == 1 && !parsed->header.has_predecessor ? 1 : 0;
     world->counts.merges += parsed->header.heads_count > 1 ? 1 : 0;
     world->counts.merged_changes += parsed->bounds_count > 0 ? 1 : 0;
-    world->counts.explicit_changes +=
-        (parsed->header.flags & MSY_CHANGE_EXPLICIT) != 0 ? 1 : 0;
+    world->counts.explicit_changes += (parsed->header.flags & MSY_CHANGE_EXPLICIT) != 0 ? 1 : 0;
     for (uint32_t i = 0; i < parsed->ops_count; i++) {
         world->counts.clears += parsed->ops[i].kind == MSY_OP_CLEAR ? 1 : 0;
         world->counts.resets += parsed->ops[i].kind == MSY_OP_RESET ? 1 : 0;
@@ -157,7 +155,8 @@ static void world_take(struct world *world, uint32_t node, uint64_t lsn,
         world_count_change(world, change);
     }
     for (uint32_t i = 0; i < change->causes_count; i++) {
-        if (change->causes[i] < 0 || !model_set_has(&known->accepted, (uint32_t)change->causes[i])) {
+        if (change->causes[i] < 0 ||
+            !model_set_has(&known->accepted, (uint32_t)change->causes[i])) {
             world_fail(world, "node %u took change %d before its cause %d", node, index,
                        change->causes[i]);
         }
@@ -245,8 +244,7 @@ static void world_answered(void *user, meshsync_status status, const meshsync_to
     write->outcome = WORLD_ACKED;
     counts->acked += 1;
     write->empty = token->len == 0;
-    if (!write->empty &&
-        (msy_token_read(token, &write->tip, &tips) != MESHSYNC_OK || tips != 1)) {
+    if (!write->empty && (msy_token_read(token, &write->tip, &tips) != MESHSYNC_OK || tips != 1)) {
         world_fail(write->world, "an answer's version cannot be read");
     }
 }
@@ -291,10 +289,10 @@ static void world_put_receipt(struct world *world, meshsync_sim_txn *txn, uint32
     struct world_path path;
     meshsync_value value = {.type = MESHSYNC_VALUE_INT, .integer = world->deltas[number]};
     (void)snprintf(path.texts[0], WORLD_TEXT_MAX, "op%u", number);
-    world_must(world,
-               meshsync_sim_txn_put(txn, world_table[WORLD_OPS].name, world_path(&path, 1),
-                                    &value, NULL),
-               "a receipt");
+    world_must(
+        world,
+        meshsync_sim_txn_put(txn, world_table[WORLD_OPS].name, world_path(&path, 1), &value, NULL),
+        "a receipt");
 }
 
 static void act_pair(struct world *world, meshsync_sim_txn *txn, uint32_t number)
@@ -325,8 +323,7 @@ static void act_counter(struct world *world, meshsync_sim_txn *txn, uint32_t num
 }
 
 /* A register: put or removed, with what was read just now as context, or nothing, as condition. */
-static void act_register(struct world *world, meshsync_sim_txn *txn, uint32_t node,
-                         uint32_t number)
+static void act_register(struct world *world, meshsync_sim_txn *txn, uint32_t node, uint32_t number)
 {
     static const int32_t kinds[] = {MESHSYNC_IF_ANY, MESHSYNC_IF_ANY, MESHSYNC_IF_ABSENT,
                                     MESHSYNC_IF_CONTEXT, MESHSYNC_WITH_CONTEXT};
@@ -336,8 +333,8 @@ static void act_register(struct world *world, meshsync_sim_txn *txn, uint32_t no
     meshsync_condition condition = {.kind = kinds[world_draw(world, 5)]};
     meshsync_value value = {.type = MESHSYNC_VALUE_INT, .integer = number};
     (void)snprintf(path.texts[0], WORLD_TEXT_MAX, "r%u", world_draw(world, WORLD_KEYS));
-    meshsync_status status = meshsync_sim_get(
-        world->sim, node, world_table[WORLD_REG].name, world_path(&path, 1), &entry);
+    meshsync_status status = meshsync_sim_get(world->sim, node, world_table[WORLD_REG].name,
+                                              world_path(&path, 1), &entry);
     if (status != MESHSYNC_E_NOT_FOUND) {
         world_must(world, status, "a read");
     }
@@ -349,8 +346,7 @@ static void act_register(struct world *world, meshsync_sim_txn *txn, uint32_t no
     }
     status =
         world_chance(world, 80)
-            ? meshsync_sim_txn_put(txn, world_table[WORLD_REG].name, &path.path, &value,
-                                   &condition)
+            ? meshsync_sim_txn_put(txn, world_table[WORLD_REG].name, &path.path, &value, &condition)
             : meshsync_sim_txn_delete(txn, world_table[WORLD_REG].name, &path.path, NULL);
     world_must(world, status, "a register");
 }
@@ -380,11 +376,11 @@ static void act_map(struct world *world, meshsync_sim_txn *txn, uint32_t number)
     (void)snprintf(path.texts[2], WORLD_TEXT_MAX, "g%u", world_draw(world, 3));
     uint32_t depth = 2 + world_draw(world, 2);
     meshsync_status status =
-        what < 70 ? meshsync_sim_txn_put(txn, name, world_path(&path, depth), &value, NULL)
-                  : (what < 90 ? meshsync_sim_txn_delete(
-                                     txn, name, world_path(&path, 1 + world_draw(world, depth)),
-                                     NULL)
-                               : meshsync_sim_txn_touch(txn, name, world_path(&path, 1)));
+        what < 70
+            ? meshsync_sim_txn_put(txn, name, world_path(&path, depth), &value, NULL)
+            : (what < 90 ? meshsync_sim_txn_delete(
+                               txn, name, world_path(&path, 1 + world_draw(world, depth)), NULL)
+                         : meshsync_sim_txn_touch(txn, name, world_path(&path, 1)));
     world_must(world, status, "a map");
 }
 
@@ -399,8 +395,7 @@ static void act_tomb(struct world *world, meshsync_sim_txn *txn, uint32_t node, 
     if (world->tombs_count > 0 && world_chance(world, 60)) {
         tomb = &world->tombs[world_draw(world, world->tombs_count)];
         memcpy(path.texts[0], tomb->key, sizeof tomb->key);
-        if (meshsync_sim_get(world->sim, node, name, world_path(&path, 1), &entry) ==
-            MESHSYNC_OK) {
+        if (meshsync_sim_get(world->sim, node, name, world_path(&path, 1), &entry) == MESHSYNC_OK) {
             tomb->removed = true;
             world_must(world, meshsync_sim_txn_delete(txn, name, &path.path, NULL), "a removal");
             return;
@@ -412,8 +407,7 @@ static void act_tomb(struct world *world, meshsync_sim_txn *txn, uint32_t node, 
     tomb = &world->tombs[world->tombs_count++];
     (void)snprintf(tomb->key, sizeof tomb->key, "t%u", number);
     memcpy(path.texts[0], tomb->key, sizeof tomb->key);
-    world_must(world, meshsync_sim_txn_put(txn, name, world_path(&path, 1), &value, NULL),
-               "a key");
+    world_must(world, meshsync_sim_txn_put(txn, name, world_path(&path, 1), &value, NULL), "a key");
     world->counts.tombs += 1;
 }
 
@@ -460,8 +454,8 @@ void world_act(struct world *world, uint32_t node)
 
 /* --- what must hold ----------------------------------------------------------------------------- */
 
-static bool world_read_int(struct world *world, uint32_t node, uint32_t collection,
-                           const char *key, int64_t *number, uint32_t *siblings)
+static bool world_read_int(struct world *world, uint32_t node, uint32_t collection, const char *key,
+                           int64_t *number, uint32_t *siblings)
 {
     struct world_path path;
     meshsync_entry entry;
@@ -490,8 +484,9 @@ static void check_pairs(struct world *world, uint32_t node)
             found[k] = world_read_int(world, node, WORLD_PAIR, key, &numbers[k], &siblings[k]);
         }
         if (found[0] != found[1] || numbers[0] != numbers[1] || siblings[0] != siblings[1]) {
-            world_fail(world, "node %u shows half of a transaction: pair %u is %lld (%u) and "
-                              "%lld (%u)",
+            world_fail(world,
+                       "node %u shows half of a transaction: pair %u is %lld (%u) and "
+                       "%lld (%u)",
                        node, i, (long long)numbers[0], siblings[0], (long long)numbers[1],
                        siblings[1]);
         }
@@ -504,8 +499,7 @@ static void check_tombs(struct world *world, uint32_t node)
         struct world_tomb *tomb = &world->tombs[i];
         int64_t number = 0;
         uint32_t siblings = 0;
-        bool here =
-            world_read_int(world, node, WORLD_TOMB, tomb->key, &number, &siblings);
+        bool here = world_read_int(world, node, WORLD_TOMB, tomb->key, &number, &siblings);
         if (here && tomb->seen[node] == 2) {
             world_fail(world, "%s came back at node %u", tomb->key, node);
         }
@@ -644,8 +638,7 @@ static void finish_counters(struct world *world)
         char key[WORLD_TEXT_MAX];
         int64_t number = 0;
         (void)snprintf(key, sizeof key, "op%u", i);
-        if (world->deltas[i] != 0 &&
-            world_read_int(world, 0, WORLD_OPS, key, &number, &siblings)) {
+        if (world->deltas[i] != 0 && world_read_int(world, 0, WORLD_OPS, key, &number, &siblings)) {
             expected += number;
         }
     }

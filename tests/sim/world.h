@@ -25,8 +25,8 @@ enum world_collection {
     WORLD_COUNTER = 2, /* Additions, each in one transaction with its receipt in WORLD_OPS. */
     WORLD_SET = 3,
     WORLD_MAP = 4,
-    WORLD_TOMB = 5,    /* Keys that are written once and removed once. */
-    WORLD_OPS = 6,     /* Receipts: written once, never removed. */
+    WORLD_TOMB = 5, /* Keys that are written once and removed once. */
+    WORLD_OPS = 6,  /* Receipts: written once, never removed. */
     WORLD_COLLECTIONS = 7
 };
 extern const struct model_collection world_table[WORLD_COLLECTIONS];
@@ -47,7 +47,7 @@ struct world_write {
 /* A key that is written once and removed once. */
 struct world_tomb {
     char key[WORLD_TEXT_MAX];
-    bool removed; /* Somebody asked for it. */
+    bool removed;                         /* Somebody asked for it. */
     uint8_t seen[MESHSYNC_SIM_NODES_MAX]; /* 1: seen alive there; 2: and then gone. */
 };
 
@@ -93,10 +93,8 @@ struct world {
 void world_open(struct world *world, uint64_t seed, uint32_t nodes_count);
 void world_close(struct world *world);
 /* Says what went wrong and how to repeat it, and fails the test. */
-void world_fail(struct world *world, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-void world_note(struct world *world, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void world_fail(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void world_note(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void world_run(struct world *world, uint64_t ms);
 uint32_t world_draw(struct world *world, uint32_t bound);
 bool world_chance(struct world *world, uint32_t percent);
