@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+# The goals that install what they need first, then build and run by a make or a runner of their own.
+
+# Parallel on its own when the caller did not say how.
+SUBMAKE = $(MAKE) $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
+RUN = $(PYTHON) tests/run.py --make '$(MAKE)' --jobs $(JOBS)
+SOURCES_TO_FORMAT = $(sort $(shell find include lib examples tests bench -name '*.[ch]' 2>/dev/null))
+
+.PHONY: deps demo check campaign asan ubsan tsan valgrind fuzz coverage lint tidy format bench \
+    abi-accept
+deps:
+	@sh mk/deps.sh campaign
+
+demo:
+	@sh mk/deps.sh demo
+	@mkdir -p $(O)
+	@echo 'building meshnode'
+	@$(SUBMAKE) meshnode >$(O)/demo.log 2>&1 || { tail -n 40 $(O)/demo.log; exit 1; }
+	@$(O)/meshnode demo
+
+check campaign:
+	@sh mk/deps.sh $@
+	@$(RUN) $@ $(MAKEOVERRIDES)
+
+asan ubsan tsan valgrind fuzz coverage lint:
+	@sh mk/deps.sh campaign
+	@$(RUN) $@ $(MAKEOVERRIDES)
+
+tidy:
+	@$(PYTHON) tests/tidy/tidy.py
+
+format:
+	clang-format -i $(SOURCES_TO_FORMAT)
+
+# Numbers of a machine, told as they come; each program prints one JSON object per line.
+bench: benches
+	@mkdir -p $(O)/bench
+	@for program in $(BENCHES); do $$program | tee $$program.json || exit 1; done
+
+abi-accept:
+	@$(SUBMAKE) lib
+	@$(PYTHON) tests/abi/abi.py --accept --lib $(O)/libmeshsync.so

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the plans of tests/run.py consist of: stages, run one after the other, of jobs."""
+
+import glob
+import os
+import subprocess
+import sys
+
+BUILD = "build"
+CORE = "base clock crdt wire secure store replica mesh".split()
+# Lines and branches of the core that tests must reach, in percent. They may only rise.
+COVERAGE_LINES_MIN = 80
+COVERAGE_BRANCHES_MIN = 50
+
+
+class Job:
+    """One command with a name; it passes when it exits with 0 in time."""
+
+    def __init__(self, name, argv, timeout_s=300, env=None):
+        self.name = name
+        self.argv = argv
+        self.timeout_s = timeout_s
+        self.env = env or {}
+
+
+class Stage:
+    """Jobs that are made only when the stages before are done, since those may build them."""
+
+    def __init__(self, jobs, parallel=True):
+        self.jobs = jobs
+        self.parallel = parallel
+
+
+class Plan:
+    def __init__(self, minutes_max, *stages):
+        self.minutes_max = minutes_max
+        self.stages = stages
+
+
+class Context:
+    """How the run was called."""
+
+    def __init__(self, make, jobs, variables, only):
+        self.make = make
+        self.jobs = jobs
+        self.variables = variables
+        self.only = only
+
+    def wanted(self, name):
+        return self.only in name or name.startswith("build")
+
+    def make_argv(self, flavour, *goals, jobs=None):
+        argv = self.make.split() + ["--no-print-directory", f"-j{jobs or self.jobs}"]
+        argv += self.variables
+        if flavour != "plain":
+            argv += [f"O={BUILD}/{flavour}", f"FLAVOUR={flavour}"]
+        return argv + list(goals)
+
+    def lines_of(self, flavour, goal):
+        """The lines that a listing goal of the Makefile prints."""
+        environment = {key: value for key, value in os.environ.items()
+                       if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+        done = subprocess.run(self.make_argv(flavour, "-s", goal, jobs=1), env=environment,
+                              stdout=subprocess.PIPE, text=True, check=False)
+        return [line for line in done.stdout.splitlines() if line]
+
+
+def environment_of(flavour, **more):
+    """What tests are told: where things are, how much to try, and what sanitizers do."""
+    env = {
+        "MESHSYNC_FLAVOUR": flavour,
+        "MESHSYNC_BUILD": os.path.abspath(BUILD),
+        "MESHNODE": os.path.abspath(os.path.join(BUILD, "meshnode")),
+        "ASAN_OPTIONS": "detect_stack_use_after_return=1:detect_leaks=1:allocator_may_return_null=1",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:suppressions="
+                        + os.path.abspath("tests/tsan.supp"),
+    }
+    vectors = os.environ.get("MESHSYNC_VECTORS_DIR", os.path.join("..", "shared", "vectors"))
+    if os.path.isdir(vectors):
+        env["MESHSYNC_VECTORS_DIR"] = os.path.abspath(vectors)
+    env.update({key: str(value) for key, value in more.items()})
+    return env
+
+
+def name_of(program):
+    """build/asan/tests/unit/base/test_buf -> unit/base/test_buf."""
+    return program.split("/tests/", 1)[1]
+
+
+# Building. All that can be built is built, so that one broken test does not hide the others.
+
+def build(flavour, *goals, minutes=15):
+    def jobs(context):
+        argv = context.make_argv(flavour, "-k", "WERROR=1", *goals)
+        return [Job(f"build {flavour}", argv, minutes * 60)]
+    return Stage(jobs, parallel=False)
+
+
+def build_clang(context):
+    argv = context.make_argv("plain", "-k", "WERROR=1", "CC=clang", f"O={BUILD}/clang", "lib")
+    return [Job("build clang", argv, 900)]
+
+
+# Tests.
+
+def tests(flavour, prefixes=("",), timeout_s=300, wrapper=(), label=None, **env):
+    def jobs(context):
+        environment = environment_of(flavour, **env)
+        return [Job(f"{label or flavour} {name_of(program)}", [*wrapper, program], timeout_s,
+                    environment)
+                for program in context.lines_of(flavour, "test-list")
+                if name_of(program).startswith(prefixes)]
+    return jobs
+
+
+def end_to_end(context):
+    del context
+    return [Job("e2e " + os.path.basename(path)[:-3], [sys.executable, path], 600,
+                environment_of("plain", PYTHONDONTWRITEBYTECODE=1))
+            for path in sorted(glob.glob("tests/e2e/test_*.py"))]
+
+
+def bench_small(context):
+    """The measuring programs with the smallest parameters, to know that they work."""
+    return [Job("bench " + os.path.basename(path), [path], 300,
+                environment_of("plain", MESHSYNC_BENCH_SMALL=1))
+            for path in context.lines_of("plain", "bench-list")]
+
+
+def fuzz_replay(context):
+    """Every input that was kept goes through its fuzz target once more, under ASan."""
+    jobs = []
+    for program in context.lines_of("asan", "replay-list"):
+        name = os.path.basename(program)
+        corpus = sorted(glob.glob(f"tests/fuzz/corpus/{name[len('fuzz_'):]}"))
+        jobs.append(Job(f"replay {name}", [program, *corpus], 300, environment_of("asan")))
+    return jobs
+
+
+# Rules and contracts.
+
+def rules(context):
+    lib = os.path.join(BUILD, "libmeshsync.so")
+    return [
+        Job("tidy", [sys.executable, "tests/tidy/tidy.py"]),
+        Job("tidy canaries", [sys.executable, "tests/tidy/tidy.py", "--canaries"]),
+        Job("headers alone, C11 and C++17", [sys.executable, "tests/abi/headers.py"]),
+        Job("abi: symbols and status numbers",
+            [sys.executable, "tests/abi/abi.py", "--lib", lib]),
+        Job("consumer outside the tree", [sys.executable, "tests/abi/consumer.py",
+                                          *context.make_argv("plain")]),
+        Job("docs", [sys.executable, "tests/docs/docs.py"]),
+    ]
+
+
+def examples(context):
+    """Each small program runs in an empty folder and ends well by itself."""
+    return [Job("example " + os.path.basename(path), [os.path.abspath(path)], 120,
+                environment_of("plain"))
+            for path in context.lines_of("plain", "example-list")]
+
+
+def format_check(context):
+    del context
+    files = sorted(glob.glob("include/**/*.h", recursive=True)
+                   + [path for root in ("lib", "examples", "tests", "bench")
+                      for path in glob.glob(f"{root}/**/*.[ch]", recursive=True)])
+    return [Job("format", ["clang-format", "--dry-run", "-Werror", *files])] if files else []
+
+
+def lint(context):
+    jobs = rules(context)[:2] + format_check(context)
+    flags = ["-std=c11", "-D_GNU_SOURCE", "-Iinclude", "-Ilib"]
+    for folder in sorted(glob.glob("lib/*/") + glob.glob("examples/*/")):
+        files = sorted(glob.glob(folder + "*.c"))
+        for at in range(0, len(files), 8):
+            name = folder.rstrip("/") + (f" {at // 8 + 1}" if len(files) > 8 else "")
+            jobs.append(Job(f"clang-tidy {name}", ["clang-tidy", "--quiet", *files[at:at + 8],
+                                                   "--", *flags], 900))
+    jobs.append(Job("cppcheck", ["cppcheck", "--quiet", "--error-exitcode=1", "--inline-suppr",
+                                 "--enable=warning,performance,portability", "--std=c11",
+                                 "--suppress=missingInclude", "--check-level=normal",
+                                 "-D__GNUC__=12", "-D__linux__=1", "-Iinclude", "-Ilib",
+                                 "lib", "examples"], 900))
+    return jobs
+
+
+# The long proofs.
+
+VALGRIND = ("valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full",
+            "--errors-for-leak-kinds=definite,indirect", "--show-leak-kinds=definite,indirect",
+            "--num-callers=25")
+
+
+def tsan_wrapper():
+    """Where the kernel spreads addresses too widely for TSan, it runs without spreading."""
+    probe = glob.glob(f"{BUILD}/tsan/tests/unit/base/test_*")
+    programs = [path for path in probe if os.access(path, os.X_OK) and os.path.isfile(path)]
+    if programs:
+        done = subprocess.run([programs[0]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              check=False)
+        if b"unexpected memory mapping" in done.stdout:
+            return ("setarch", "-R")
+    return ()
+
+
+def tsan_tests(context):
+    return tests("tsan", timeout_s=1200, wrapper=tsan_wrapper())(context)
+
+
+def fuzz(context):
+    jobs = []
+    seconds = int(os.environ.get("FUZZ_SECONDS", "60"))
+    for program in context.lines_of("fuzz", "fuzz-list"):
+        name = os.path.basename(program)[len("fuzz_"):]
+        found, crashes = f"{BUILD}/fuzz/corpus/{name}", f"{BUILD}/fuzz/artifacts/{name}-"
+        os.makedirs(found, exist_ok=True)
+        os.makedirs(os.path.dirname(crashes), exist_ok=True)
+        kept = [path for path in (f"tests/fuzz/corpus/{name}",) if os.path.isdir(path)]
+        argv = [program, found, *kept, f"-max_total_time={seconds}", "-timeout=25",
+                "-rss_limit_mb=3000", f"-artifact_prefix={crashes}", "-print_final_stats=1",
+                "-verbosity=0"]
+        jobs.append(Job(f"fuzz {name}", argv, seconds * 3 + 120, environment_of("fuzz")))
+    return jobs
+
+
+def coverage_report(context):
+    del context
+    filters = [part for folder in CORE for part in ("--filter", f"lib/{folder}/")]
+    pages = f"{BUILD}/coverage/index.html"
+    return [Job("coverage of base to mesh",
+                ["gcovr", "--root", ".", "--object-directory", f"{BUILD}/coverage/obj", *filters,
+                 "--exclude-unreachable-branches", "--print-summary", "--html-details", pages,
+                 "--fail-under-line", str(COVERAGE_LINES_MIN),
+                 "--fail-under-branch", str(COVERAGE_BRANCHES_MIN)], 900)]
+
+
+CAMPAIGN_TIMES = 8  # How many times as many seeds and kills as in a check.
+
+BUILD_PLAIN = build("plain", "all", "tests", "benches")
+BUILD_ASAN = build("asan", "tests", "fuzz-replays")
+TSAN = (build("tsan", "tests"), Stage(tsan_tests))
+VALGRIND_UNIT = Stage(tests("plain", ("unit/",), 900, VALGRIND, "valgrind"))
+FUZZ = (build("fuzz", "fuzzers", "CC=clang"), Stage(fuzz))
+COVERAGE = (build("coverage", "tests"), Stage(tests("coverage", timeout_s=900)),
+            Stage(coverage_report))
+
+PLANS = {
+    "check": Plan(30, BUILD_PLAIN, BUILD_ASAN, Stage(build_clang, parallel=False), Stage(rules),
+                  Stage(tests("plain")), Stage(tests("asan", timeout_s=600)), Stage(fuzz_replay),
+                  Stage(examples), Stage(bench_small), Stage(end_to_end, parallel=False)),
+    "campaign": Plan(50, BUILD_PLAIN, Stage(lint), *TSAN, VALGRIND_UNIT, *FUZZ, *COVERAGE,
+                     Stage(tests("plain", ("laws/", "sim/"), 1500, label="more seeds",
+                                 MESHSYNC_SEEDS=CAMPAIGN_TIMES, MESHSYNC_KILLS=CAMPAIGN_TIMES))),
+    "tests": Plan(30, BUILD_PLAIN, Stage(tests("plain"))),
+    "asan": Plan(60, BUILD_ASAN, Stage(tests("asan", timeout_s=900)), Stage(fuzz_replay)),
+    "ubsan": Plan(60, build("ubsan", "tests"), Stage(tests("ubsan", timeout_s=900))),
+    "tsan": Plan(60, *TSAN),
+    "valgrind": Plan(60, BUILD_PLAIN, VALGRIND_UNIT),
+    "fuzz": Plan(600, *FUZZ),
+    "coverage": Plan(60, *COVERAGE),
+    "lint": Plan(60, Stage(lint)),
+}
