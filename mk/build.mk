@@ -2,14 +2,17 @@
 # Sources, and how they become the library, meshnode, the small programs, tests and fuzzers.
 
 LIB_DIRS := base clock crdt wire secure store replica mesh shell api
-LIB_SOURCES := $(sort $(foreach dir,$(LIB_DIRS),$(wildcard lib/$(dir)/*.c)) $(wildcard lib/ext/*/*.c))
+LIB_SOURCES := $(sort $(wildcard $(addprefix lib/,$(addsuffix /*.c,$(LIB_DIRS) ext/*))))
 SIM_SOURCES := $(sort $(wildcard lib/sim/*.c))
 MESHNODE_SOURCES := $(sort $(wildcard examples/meshnode/*.c))
 EXAMPLE_SOURCES := $(sort $(wildcard examples/*.c))
 BENCH_SOURCES := $(sort $(wildcard bench/bench_*.c))
 BENCH_SUPPORT_SOURCES := $(sort $(filter-out $(BENCH_SOURCES),$(wildcard bench/*.c)))
 FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_SUPPORT_SOURCES := $(sort $(filter-out $(FUZZ_SOURCES) tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c)))
+FUZZ_REPLAY_SOURCE := $(wildcard tests/fuzz/replay.c)
+FUZZ_SUPPORT_SOURCES := $(sort $(filter-out $(FUZZ_SOURCES) $(FUZZ_REPLAY_SOURCE), \
+    $(wildcard tests/fuzz/*.c)))
+E2E_SOURCES := $(sort $(wildcard tests/e2e/*.c))
 PUBLIC_HEADERS := $(sort $(wildcard include/meshsync/*.h))
 
 objects = $(patsubst %.c,$(O)/obj/%.o,$(1))
@@ -20,7 +23,7 @@ EXAMPLES := $(patsubst examples/%.c,$(O)/examples/%,$(EXAMPLE_SOURCES))
 BENCHES := $(patsubst bench/%.c,$(O)/bench/%,$(BENCH_SOURCES))
 TEST_PROGRAMS := $(patsubst %.c,$(O)/%,$(TESTS))
 FUZZERS := $(patsubst %.c,$(O)/%,$(FUZZ_SOURCES))
-FUZZ_REPLAYS := $(if $(wildcard tests/fuzz/replay.c),\
+FUZZ_REPLAYS := $(if $(FUZZ_REPLAY_SOURCE),\
     $(patsubst tests/fuzz/%.c,$(O)/tests/replay/%,$(FUZZ_SOURCES)))
 
 STATIC := $(O)/libmeshsync.a
@@ -117,7 +120,7 @@ $(FUZZ_REPLAYS): $(O)/tests/replay/%: $(O)/obj/tests/fuzz/%.o $(O)/obj/tests/fuz
 	$(LINK) -o $@ $^ $(DEP_LIBS)
 
 # Test programs of more than one process bring a helper binary of their own.
-E2E_HELPERS := $(patsubst %.c,$(O)/%,$(sort $(wildcard tests/e2e/*.c)))
+E2E_HELPERS := $(patsubst %.c,$(O)/%,$(E2E_SOURCES))
 tests: $(E2E_HELPERS)
 $(E2E_HELPERS): $(O)/tests/%: $(O)/obj/tests/%.o $(STATIC)
 	@mkdir -p $(@D)
@@ -128,4 +131,4 @@ $(E2E_HELPERS): $(O)/tests/%: $(O)/obj/tests/%.o $(STATIC)
 
 -include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(SIM_OBJECTS) $(MESHNODE_OBJECTS) \
     $(call objects,$(EXAMPLE_SOURCES) $(BENCH_SOURCES) $(BENCH_SUPPORT_SOURCES) $(TESTS) \
-    $(TEST_SUPPORT) $(FUZZ_SOURCES) $(FUZZ_SUPPORT_SOURCES) $(wildcard tests/e2e/*.c) tests/fuzz/replay.c))
+    $(TEST_SUPPORT) $(FUZZ_SOURCES) $(FUZZ_SUPPORT_SOURCES) $(FUZZ_REPLAY_SOURCE) $(E2E_SOURCES)))

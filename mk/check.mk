@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# The goals that install what they need first, then build and run by a make or a runner of their own.
+# The goals that install what they need first, then build and run by a make or a runner of
+# their own.
 
 # Parallel on its own when the caller did not say how.
 SUBMAKE = $(MAKE) $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
 RUN = $(PYTHON) tests/run.py --make '$(MAKE)' --jobs $(JOBS)
-SOURCES_TO_FORMAT = $(sort $(shell find include lib examples tests bench -name '*.[ch]' 2>/dev/null))
+SOURCES_TO_FORMAT = $(sort $(shell find include lib examples tests bench -name '*.[ch]' \
+    2>/dev/null))
 
 .PHONY: deps demo check campaign asan ubsan tsan valgrind fuzz coverage lint tidy format bench \
     abi-accept

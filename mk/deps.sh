@@ -76,6 +76,6 @@ install_wanted() {
 if ! install_wanted; then
     tail -n 20 "$log" >&2
     echo "deps: could not install: $wanted" >&2
-    echo "deps: see the lines above; a network with Debian's packages, and root or sudo, are needed" >&2
+    echo "deps: see the lines above; it takes root or sudo and Debian's packages" >&2
     exit 1
 fi
