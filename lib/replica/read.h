@@ -13,8 +13,10 @@
 
 #include "crdt/leaf.h"
 #include "replica/members.h"
+#include "replica/order.h"
 #include "replica/request.h"
 #include "store/schema.h"
+#include "wire/change.h"
 
 /* Application merge functions of a node. fn NULL: not registered. */
 struct msy_merge_port {
@@ -36,9 +38,11 @@ struct msy_view {
     struct msy_buf context;
     struct msy_buf scratch;    /* For merge functions. */
     struct msy_schema schema;  /* Of the collection used last. */
+    bool schema_known;
+    bool ordered;              /* order is filled for leaf. */
     uint8_t key[MSY_KEY_BYTES_MAX]; /* Of the entry shown last. */
     size_t key_len;
-    uint64_t generation;       /* Raised by each call that lends. */
+    struct msy_change_header header; /* Scratch. */
 };
 
 /* txn and over stay the caller's. */
@@ -65,6 +69,7 @@ struct msy_walk {
     size_t base_len;   /* Bytes of the key before the next part. */
     uint64_t left;     /* Entries still to give; UINT64_MAX: no limit. */
     bool descending, deep, conflicts, done;
+    bool stepped; /* iter stands on the entry given last: the next one is one step away. */
     struct msy_store_iter *iter, *over_iter;
     char collection_name[MESHSYNC_NAME_BYTES_MAX + 1];
 };

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Salts, hashes and roots of changes (docs/format.md, section 3). */
+#include <string.h>
+
+#include "wire/change.h"
+
+enum { SALT_BYTES = 16, SKELETON_FIXED = 13, KILL_BYTES = 36, SMALL_INPUT = 256 };
+
+static meshsync_bytes hash_text(const char *text)
+{
+    return (meshsync_bytes){(const uint8_t *)text, strlen(text)};
+}
+
+void msy_change_hash(const struct msy_hasher *hasher, meshsync_bytes header_bytes,
+                     const uint8_t signature[MSY_CHANGE_SIGNATURE_BYTES],
+                     uint8_t hash[MSY_CHANGE_HASH_BYTES])
+{
+    const meshsync_bytes parts[] = {header_bytes, {signature, MSY_CHANGE_SIGNATURE_BYTES}};
+    hasher->hash(hash, MSY_CHANGE_HASH_BYTES, parts, 2);
+}
+
+meshsync_status msy_change_signed_bytes(meshsync_bytes header_bytes, struct msy_buf *out)
+{
+    meshsync_bytes text = hash_text("meshsync change 1");
+    meshsync_status status = msy_buf_append(out, text.data, text.len);
+    return status == MESHSYNC_OK ? msy_buf_append(out, header_bytes.data, header_bytes.len)
+                                 : status;
+}
+
+void msy_change_actor_id(const struct msy_hasher *hasher, const struct msy_change_header *header,
+                         struct msy_actor *actor)
+{
+    uint8_t ordinal[8];
+    uint8_t before[MESHSYNC_ACTOR_ID_BYTES + 8 + MSY_CHANGE_HASH_BYTES];
+    msy_put_be64(ordinal, header->ordinal);
+    memcpy(before, header->predecessor.actor.id, MESHSYNC_ACTOR_ID_BYTES);
+    msy_put_be64(before + MESHSYNC_ACTOR_ID_BYTES, header->predecessor.seq);
+    memcpy(before + MESHSYNC_ACTOR_ID_BYTES + 8, header->predecessor.hash,
+           MSY_CHANGE_HASH_BYTES);
+    const meshsync_bytes parts[] = {
+        hash_text("meshsync actor 1"),
+        {header->space, sizeof header->space},
+        {header->device, sizeof header->device},
+        {ordinal, sizeof ordinal},
+        {header->tag, sizeof header->tag},
+        {before, header->has_predecessor ? sizeof before : 0},
+    };
+    hasher->hash(actor->id, sizeof actor->id, parts, 6);
+}
+
+/* A list of hashes whose Merkle root is built from the left, one subtree of each size at a time. */
+struct merkle {
+    uint8_t nodes[33][MSY_CHANGE_HASH_BYTES];
+    uint32_t sizes[33];
+    uint32_t depth;
+};
+
+static void merkle_join(const struct msy_hasher *hasher, uint8_t *left, const uint8_t *right)
+{
+    const meshsync_bytes parts[] = {
+        hash_text("node"), {left, MSY_CHANGE_HASH_BYTES}, {right, MSY_CHANGE_HASH_BYTES}};
+    uint8_t joined[MSY_CHANGE_HASH_BYTES];
+    hasher->hash(joined, sizeof joined, parts, 3);
+    memcpy(left, joined, sizeof joined);
+}
+
+static void merkle_add(const struct msy_hasher *hasher, struct merkle *tree, const uint8_t *leaf)
+{
+    memcpy(tree->nodes[tree->depth], leaf, MSY_CHANGE_HASH_BYTES);
+    tree->sizes[tree->depth] = 1;
+    tree->depth += 1;
+    while (tree->depth > 1 && tree->sizes[tree->depth - 2] == tree->sizes[tree->depth - 1]) {
+        merkle_join(hasher, tree->nodes[tree->depth - 2], tree->nodes[tree->depth - 1]);
+        tree->sizes[tree->depth - 2] *= 2;
+        tree->depth -= 1;
+    }
+}
+
+/* What is left over joins from the right, which is the split at the largest power of two. */
+static const uint8_t *merkle_root(const struct msy_hasher *hasher, struct merkle *tree)
+{
+    while (tree->depth > 1) {
+        merkle_join(hasher, tree->nodes[tree->depth - 2], tree->nodes[tree->depth - 1]);
+        tree->depth -= 1;
+    }
+    return tree->nodes[0];
+}
+
+static void hash_put_kill(uint8_t *out, const struct msy_change *change,
+                          const struct msy_kill *kill)
+{
+    const struct msy_actor *actor = &change->header.actor;
+    uint64_t seq = change->header.seq;
+    uint64_t prefix = 0;
+    if (kill->ref > 0) {
+        const struct msy_ref *ref = &change->refs[kill->ref - 1];
+        actor = &ref->actor;
+        seq = ref->seq;
+        prefix = ref->hash_prefix;
+    }
+    memcpy(out, actor->id, MESHSYNC_ACTOR_ID_BYTES);
+    msy_put_be64(out + 16, seq);
+    msy_put_be64(out + 24, prefix);
+    msy_put_be32(out + 32, kill->index);
+}
+
+/* The skeleton of op i into out, which is emptied first. */
+static meshsync_status hash_skeleton(const struct msy_change *change, uint32_t i,
+                                     struct msy_buf *out)
+{
+    const struct msy_op *op = &change->ops[i];
+    meshsync_bytes name = change->collections[op->collection];
+    msy_buf_reset(out);
+    meshsync_status status = msy_buf_reserve(
+        out, SKELETON_FIXED + name.len + (size_t)op->kills_count * KILL_BYTES);
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
+    uint8_t *at = out->data;
+    msy_put_be32(at, i);
+    msy_put_be32(at + 4, op->kind);
+    at[8] = (uint8_t)name.len;
+    if (name.len > 0) {
+        memcpy(at + 9, name.data, name.len);
+    }
+    at += 9 + name.len;
+    msy_put_be32(at, op->kills_count);
+    at += 4;
+    for (uint32_t k = 0; k < op->kills_count; k++) {
+        hash_put_kill(at, change, &change->kills[op->kills_first + k]);
+        at += KILL_BYTES;
+    }
+    out->len = (size_t)(at - out->data);
+    return MESHSYNC_OK;
+}
+
+static void hash_op(const struct msy_hasher *hasher, const struct msy_op *op,
+                    const uint8_t *salts, meshsync_bytes skeleton, uint8_t *out)
+{
+    uint8_t path_hash[MSY_CHANGE_HASH_BYTES];
+    uint8_t payload_hash[MSY_CHANGE_HASH_BYTES];
+    const meshsync_bytes path[] = {{salts, SALT_BYTES}, op->path};
+    const meshsync_bytes payload[] = {{salts + SALT_BYTES, SALT_BYTES}, op->payload};
+    hasher->hash(path_hash, sizeof path_hash, path, 2);
+    hasher->hash(payload_hash, sizeof payload_hash, payload, 2);
+    const meshsync_bytes whole[] = {hash_text("op"),
+                                    skeleton,
+                                    {path_hash, sizeof path_hash},
+                                    {payload_hash, sizeof payload_hash}};
+    hasher->hash(out, MSY_CHANGE_HASH_BYTES, whole, 4);
+}
+
+/* "root", then per collection its name, count and Merkle root, then the bounds. */
+static meshsync_status hash_root(const struct msy_hasher *hasher, const struct msy_change *change,
+                                 const uint8_t *hashes, struct msy_buf *input, uint8_t *root)
+{
+    msy_buf_reset(input);
+    meshsync_status status = msy_buf_append_be32(input, change->collections_count);
+    for (uint32_t c = 0; c < change->collections_count && status == MESHSYNC_OK; c++) {
+        meshsync_bytes name = change->collections[c];
+        struct merkle tree = {.depth = 0};
+        uint32_t count = 0;
+        for (uint32_t i = 0; i < change->ops_count; i++) {
+            if (change->ops[i].collection == c) {
+                merkle_add(hasher, &tree, hashes + (size_t)i * MSY_CHANGE_HASH_BYTES);
+                count++;
+            }
+        }
+        status = msy_buf_append_u8(input, (uint8_t)name.len);
+        if (status == MESHSYNC_OK && name.len > 0) {
+            status = msy_buf_append(input, name.data, name.len);
+        }
+        if (status == MESHSYNC_OK) {
+            status = msy_buf_append_be32(input, count);
+        }
+        if (status == MESHSYNC_OK) {
+            status =
+                msy_buf_append(input, merkle_root(hasher, &tree), MSY_CHANGE_HASH_BYTES);
+        }
+    }
+    if (status == MESHSYNC_OK) {
+        status = msy_buf_append_be32(input, change->bounds_count);
+    }
+    for (uint32_t i = 0; i < change->bounds_count && status == MESHSYNC_OK; i++) {
+        status = msy_buf_append_be32(input, change->bounds[i]);
+    }
+    if (status == MESHSYNC_OK) {
+        const meshsync_bytes parts[] = {hash_text("root"), msy_buf_bytes(input)};
+        hasher->hash(root, MSY_CHANGE_HASH_BYTES, parts, 2);
+    }
+    return status;
+}
+
+meshsync_status msy_change_op_hashes(const struct msy_hasher *hasher,
+                                     const struct msy_change *change, uint8_t *hashes,
+                                     uint8_t root[MSY_CHANGE_HASH_BYTES])
+{
+    static const uint8_t nonce[12];
+    uint8_t key[32];
+    struct msy_buf salts;
+    struct msy_buf input;
+    size_t salt_bytes = (size_t)change->ops_count * 2 * SALT_BYTES;
+    const meshsync_bytes parts[] = {hash_text("meshsync salts 1"),
+                                    {change->secret, MSY_CHANGE_SECRET_BYTES}};
+    msy_buf_init(&salts, change->alloc, (size_t)MSY_CHANGE_OPS_MAX * 2 * SALT_BYTES);
+    msy_buf_init(&input, change->alloc, (size_t)MSY_CHANGE_KILLS_MAX * KILL_BYTES + (1u << 20));
+    hasher->hash(key, sizeof key, parts, 2);
+    meshsync_status status = msy_buf_reserve(&salts, salt_bytes);
+    if (status == MESHSYNC_OK) {
+        hasher->stream(salts.data, salt_bytes, key, nonce);
+        status = msy_buf_reserve(&input, SMALL_INPUT);
+    }
+    for (uint32_t i = 0; i < change->ops_count && status == MESHSYNC_OK; i++) {
+        status = hash_skeleton(change, i, &input);
+        if (status == MESHSYNC_OK) {
+            hash_op(hasher, &change->ops[i], salts.data + (size_t)i * 2 * SALT_BYTES,
+                    msy_buf_bytes(&input), hashes + (size_t)i * MSY_CHANGE_HASH_BYTES);
+        }
+    }
+    if (status == MESHSYNC_OK) {
+        status = hash_root(hasher, change, hashes, &input, root);
+    }
+    msy_buf_fini(&input);
+    msy_buf_fini(&salts);
+    return status;
+}
