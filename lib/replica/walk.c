@@ -189,7 +189,7 @@ meshsync_status msy_walk_open(struct msy_walk *walk, struct msy_view *view,
     walk->descending = options->direction == MESHSYNC_DESCENDING;
     walk->deep = options->deep != 0;
     walk->left = options->limit == 0 ? UINT64_MAX : options->limit;
-    walk->done = walk->collection == 0; /* Declared, nothing written. */
+    walk->done = walk->collection == 0 && view->over == NULL; /* Nothing written to it yet. */
     walk->low_len =
         msy_key_state(walk->low, view->space, walk->collection, msy_bytes(NULL, 0)).len;
     for (size_t i = 0; i < options->below.parts_count; i++) {
