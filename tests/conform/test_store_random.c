@@ -92,7 +92,7 @@ static uint8_t value_byte(uint64_t seed, size_t at)
     return (uint8_t)(seed * 31 + at * 7 + (at >> 8));
 }
 
-static void expect_value(meshsync_bytes value, const struct model_entry *entry)
+static void check_value(meshsync_bytes value, const struct model_entry *entry)
 {
     assert_int_equal(value.len, entry->value_len);
     for (size_t i = 0; i < value.len; i++) {
@@ -101,8 +101,8 @@ static void expect_value(meshsync_bytes value, const struct model_entry *entry)
 }
 
 /* index past the table: the end was expected. */
-static void expect_at(meshsync_status status, const struct model_table *table, size_t index,
-                      meshsync_bytes key, meshsync_bytes value)
+static void check_at(meshsync_status status, const struct model_table *table, size_t index,
+                     meshsync_bytes key, meshsync_bytes value)
 {
     if (index >= table->count) {
         assert_int_equal(status, MESHSYNC_E_END);
@@ -110,7 +110,7 @@ static void expect_at(meshsync_status status, const struct model_table *table, s
     }
     assert_int_equal(status, MESHSYNC_OK);
     assert_true(msy_bytes_equal(key, entry_key(&table->entries[index])));
-    expect_value(value, &table->entries[index]);
+    check_value(value, &table->entries[index]);
 }
 
 /* Mostly short keys that meet again, some as long as keys can be. */
@@ -198,7 +198,7 @@ static void check_walk(struct world *world, struct msy_store_txn *txn,
         status = msy_store_seek_before(iter, wanted, &key, &value);
         index--; /* Before the first: past the table. */
     }
-    expect_at(status, model, index, key, value);
+    check_at(status, model, index, key, value);
     for (unsigned steps = 0; steps < 12 && status == MESHSYNC_OK; steps++) {
         if (msy_prng_below(&world->prng, 3) > 0) {
             status = msy_store_next(iter, &key, &value);
@@ -207,7 +207,7 @@ static void check_walk(struct world *world, struct msy_store_txn *txn,
             status = msy_store_prev(iter, &key, &value);
             index--;
         }
-        expect_at(status, model, index, key, value);
+        check_at(status, model, index, key, value);
     }
     msy_store_iter_close(iter);
 }
@@ -221,20 +221,20 @@ static void check_all(struct msy_store_txn *txn, const struct model *model)
         meshsync_bytes value;
         assert_int_equal(msy_store_iter_open(txn, tables[t], &iter), MESHSYNC_OK);
         for (size_t i = 0; i <= table->count; i++) {
-            expect_at(msy_store_next(iter, &key, &value), table, i, key, value);
+            check_at(msy_store_next(iter, &key, &value), table, i, key, value);
         }
         msy_store_iter_close(iter);
         assert_int_equal(msy_store_iter_open(txn, tables[t], &iter), MESHSYNC_OK);
         for (size_t i = table->count; i-- > 0;) {
             meshsync_status status = msy_store_prev(iter, &key, &value);
-            expect_at(status, table, i, key, value);
+            check_at(status, table, i, key, value);
         }
         assert_int_equal(msy_store_prev(iter, &key, &value), MESHSYNC_E_END);
         msy_store_iter_close(iter);
         for (size_t i = 0; i < table->count; i++) {
             meshsync_bytes name = entry_key(&table->entries[i]);
             assert_int_equal(msy_store_get(txn, tables[t], name, &value), MESHSYNC_OK);
-            expect_value(value, &table->entries[i]);
+            check_value(value, &table->entries[i]);
         }
     }
 }
@@ -267,7 +267,7 @@ static void write_step(struct world *world)
         meshsync_status status = msy_store_get(world->writer, tables[t], key, &value);
         assert_int_equal(status, model_has(model, at, key) ? MESHSYNC_OK : MESHSYNC_E_NOT_FOUND);
         if (status == MESHSYNC_OK) {
-            expect_value(value, &model->entries[at]);
+            check_value(value, &model->entries[at]);
         }
     } else {
         check_walk(world, world->writer, model, tables[t]);
