@@ -77,7 +77,7 @@ help:
 	@echo '  abi-accept make the exported symbols and status numbers of today the accepted ones'
 	@echo '  clean      remove build/'
 	@echo 'Variables: CC CFLAGS CPPFLAGS LDFLAGS PKG_CONFIG PREFIX DESTDIR libdir includedir O JOBS'
-	@echo '           WERROR=0|1 FLAVOUR=plain|asan|ubsan|tsan|coverage|fuzz'
+	@echo '           V=1 (show commands) WERROR=0|1 FLAVOUR=plain|asan|ubsan|tsan|coverage|fuzz'
 
 .PHONY: clean
 clean:

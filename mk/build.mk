@@ -52,6 +52,9 @@ bench-list:
 example-list:
 	@printf '%s\n' $(EXAMPLES)
 
+# One word and the file, or with V=1 the command.
+say = $(if $(filter 1,$(V)),,@printf '  %-3s %s\n' $(1) $@; )
+
 # Objects. The rule for the longest stem's folder wins, so each kind of source has its own flags.
 $(O)/flags: FORCE
 	@mkdir -p $(@D)
@@ -60,19 +63,19 @@ $(O)/flags: FORCE
 
 $(O)/obj/lib/%.o: lib/%.c $(O)/flags
 	@mkdir -p $(@D)
-	$(COMPILE) $(LIB_STACK) -Iinclude -Ilib $(DEP_CFLAGS) $(DEPFLAGS) -c $< -o $@
+	$(call say,CC)$(COMPILE) $(LIB_STACK) -Iinclude -Ilib $(DEP_CFLAGS) $(DEPFLAGS) -c $< -o $@
 
 $(O)/obj/examples/%.o: examples/%.c $(O)/flags
 	@mkdir -p $(@D)
-	$(COMPILE) -Iinclude $(DEP_CFLAGS) $(JANSSON_CFLAGS) $(DEPFLAGS) -c $< -o $@
+	$(call say,CC)$(COMPILE) -Iinclude $(DEP_CFLAGS) $(JANSSON_CFLAGS) $(DEPFLAGS) -c $< -o $@
 
 $(O)/obj/bench/%.o: bench/%.c $(O)/flags
 	@mkdir -p $(@D)
-	$(COMPILE) -Iinclude -Ilib -Ibench $(DEP_CFLAGS) $(DEPFLAGS) -c $< -o $@
+	$(call say,CC)$(COMPILE) -Iinclude -Ilib -Ibench $(DEP_CFLAGS) $(DEPFLAGS) -c $< -o $@
 
 $(O)/obj/tests/%.o: tests/%.c $(O)/flags
 	@mkdir -p $(@D)
-	$(COMPILE) -Iinclude -Ilib -Itests $(DEP_CFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS) \
+	$(call say,CC)$(COMPILE) -Iinclude -Ilib -Itests $(DEP_CFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS) \
 	    $(DEPFLAGS) -c $< -o $@
 
 # Libraries.
@@ -84,10 +87,10 @@ $(O)/tests/fuzz/libsupport.a: $(call objects,$(FUZZ_SUPPORT_SOURCES))
 $(O)/%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
-	$(AR) rcsD $@ $^
+	$(call say,AR)$(AR) rcsD $@ $^
 
 $(O)/$(SHARED_FILE): $(LIB_OBJECTS) lib/api/meshsync.map
-	$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=lib/api/meshsync.map \
+	$(call say,LD)$(LINK) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=lib/api/meshsync.map \
 	    -Wl,-z,defs -Wl,--as-needed -o $@ $(LIB_OBJECTS) $(DEP_LIBS)
 $(SHARED): $(O)/$(SHARED_FILE)
 	@ln -sf $(SHARED_FILE) $(O)/$(SONAME)
@@ -95,36 +98,36 @@ $(SHARED): $(O)/$(SHARED_FILE)
 
 # Programs. All link the static library, so that they run where they are.
 $(O)/meshnode: $(MESHNODE_OBJECTS) $(STATIC)
-	$(LINK) -o $@ $(MESHNODE_OBJECTS) $(STATIC) $(JANSSON_LIBS) $(DEP_LIBS)
+	$(call say,LD)$(LINK) -o $@ $(MESHNODE_OBJECTS) $(STATIC) $(JANSSON_LIBS) $(DEP_LIBS)
 
 $(EXAMPLES): $(O)/examples/%: $(O)/obj/examples/%.o $(SIM_STATIC) $(STATIC)
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $< $(SIM_STATIC) $(STATIC) $(DEP_LIBS)
+	$(call say,LD)$(LINK) -o $@ $< $(SIM_STATIC) $(STATIC) $(DEP_LIBS)
 
 $(BENCHES): $(O)/bench/%: $(O)/obj/bench/%.o $(O)/bench/libsupport.a $(SIM_STATIC) $(STATIC)
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ $(DEP_LIBS) -lm
+	$(call say,LD)$(LINK) -o $@ $^ $(DEP_LIBS) -lm
 
 $(TEST_PROGRAMS): $(O)/tests/%: $(O)/obj/tests/%.o $(O)/tests/libsupport.a $(SIM_STATIC) $(STATIC)
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ $(CMOCKA_LIBS) $(JANSSON_LIBS) $(DEP_LIBS) -lm
+	$(call say,LD)$(LINK) -o $@ $^ $(CMOCKA_LIBS) $(JANSSON_LIBS) $(DEP_LIBS) -lm
 
 $(FUZZERS): $(O)/tests/%: $(O)/obj/tests/%.o $(O)/tests/fuzz/libsupport.a $(SIM_STATIC) $(STATIC)
 	@mkdir -p $(@D)
-	$(LINK) -fsanitize=fuzzer -o $@ $^ $(DEP_LIBS)
+	$(call say,LD)$(LINK) -fsanitize=fuzzer -o $@ $^ $(DEP_LIBS)
 
 # The same targets without the fuzzer: they go through the kept inputs once.
 $(FUZZ_REPLAYS): $(O)/tests/replay/%: $(O)/obj/tests/fuzz/%.o $(O)/obj/tests/fuzz/replay.o \
     $(O)/tests/fuzz/libsupport.a $(SIM_STATIC) $(STATIC)
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $^ $(DEP_LIBS)
+	$(call say,LD)$(LINK) -o $@ $^ $(DEP_LIBS)
 
 # Test programs of more than one process bring a helper binary of their own.
 E2E_HELPERS := $(patsubst %.c,$(O)/%,$(E2E_SOURCES))
 tests: $(E2E_HELPERS)
 $(E2E_HELPERS): $(O)/tests/%: $(O)/obj/tests/%.o $(STATIC)
 	@mkdir -p $(@D)
-	$(LINK) -o $@ $< $(STATIC) $(DEP_LIBS)
+	$(call say,LD)$(LINK) -o $@ $< $(STATIC) $(DEP_LIBS)
 
 # Objects are wanted again when a test is linked again.
 .SECONDARY:
