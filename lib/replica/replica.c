@@ -497,7 +497,9 @@ meshsync_status msy_replica_step(struct msy_replica *replica,
     }
     msy_writeset_begin(&replica->set, replica->txn);
     status = replica_batch(replica, events, count);
-    bool wrote = replica->lsn_last != lsn_before || replica->spaces_changed;
+    /* A refused commit may have numbered a collection: memory and store must agree on that. */
+    bool wrote = replica->lsn_last != lsn_before || replica->spaces_changed ||
+                 replica->numbers_dirty;
     if (status == MESHSYNC_OK && wrote) {
         status = replica_flush(replica);
     }
