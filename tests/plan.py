@@ -16,11 +16,12 @@ COVERAGE_BRANCHES_MIN = 50
 class Job:
     """One command with a name; it passes when it exits with 0 in time."""
 
-    def __init__(self, name, argv, timeout_s=300, env=None):
+    def __init__(self, name, argv, timeout_s=300, env=None, shows=False):
         self.name = name
         self.argv = argv
         self.timeout_s = timeout_s
         self.env = env or {}
+        self.shows = shows  # Its figures are part of what the run has to say.
 
 
 class Stage:
@@ -109,7 +110,7 @@ def tests(flavour, prefixes=("",), timeout_s=300, wrapper=(), label=None, **env)
     def jobs(context):
         environment = environment_of(flavour, **env)
         return [Job(f"{label or flavour} {name_of(program)}", [*wrapper, program], timeout_s,
-                    environment)
+                    environment, shows=flavour == "plain" and not wrapper)
                 for program in context.lines_of(flavour, "test-list")
                 if name_of(program).startswith(prefixes)]
     return jobs
@@ -236,7 +237,7 @@ def coverage_report(context):
                 ["gcovr", "--root", ".", "--object-directory", f"{BUILD}/coverage/obj", *filters,
                  "--exclude-unreachable-branches", "--print-summary", "--html-details", pages,
                  "--fail-under-line", str(COVERAGE_LINES_MIN),
-                 "--fail-under-branch", str(COVERAGE_BRANCHES_MIN)], 900)]
+                 "--fail-under-branch", str(COVERAGE_BRANCHES_MIN)], 900, shows=True)]
 
 
 CAMPAIGN_TIMES = 8  # How many times as many seeds and kills as in a check.

@@ -44,17 +44,24 @@ class Report:
     def log_path(self, name):
         return os.path.join(self.log_dir, re.sub(r"[^A-Za-z0-9_.+-]", "-", name) + ".log")
 
-    def add(self, name, problem, seconds):
+    def add(self, job, problem, seconds):
+        name = job.name
         with self.lock:
             self.times[name] = round(seconds, 2)
             if problem is None:
                 self.passed += 1
                 print(f"ok    {name:<54} {seconds:8.1f} s", flush=True)
+                self.quote(figures(self.log_path(name)) if job.shows else [])
                 return
             self.failed.append(name)
             print(f"FAIL  {name:<54} {seconds:8.1f} s  {problem}", flush=True)
-            for line in tail(self.log_path(name)):
-                print("    | " + line, flush=True)
+            self.quote(tail(self.log_path(name)))
+
+    @staticmethod
+    def quote(lines):
+        """Indented, so that none of these lines passes for the closing one of the run."""
+        for line in lines:
+            print("    | " + line[:300], flush=True)
 
     def finish(self):
         with open(self.times_path, "w", encoding="utf-8") as file:
@@ -75,8 +82,14 @@ def tail(path):
     if os.path.basename(path).startswith("build-"):
         # Of a build that went on after its first error, the complaints say more than the end.
         lines = [line for line in lines if COMPLAINT.search(line)] or lines
-    # Indented by the caller, so that none of these lines passes for the closing one of the run.
-    return [line[:300] for line in lines[-TAIL_LINES:]]
+    return lines[-TAIL_LINES:]
+
+
+def figures(path):
+    """What a job that passed has to say, without the bookkeeping of its test library."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        lines = [line.rstrip() for line in file]
+    return [line for line in lines if line and not line.startswith("[")][-TAIL_LINES:]
 
 
 def kill_group(process):
@@ -92,7 +105,7 @@ def run_job(job, report, scratch, deadline):
     begun = time.monotonic()
     seconds_left = min(job.timeout_s, deadline - begun)
     if seconds_left <= 1:
-        report.add(job.name, "not run: the time for the whole run is over", 0)
+        report.add(job, "not run: the time for the whole run is over", 0)
         return
     folder = tempfile.mkdtemp(prefix="t", dir=scratch)
     environment = {key: value for key, value in os.environ.items() if key not in MAKE_VARIABLES}
@@ -117,7 +130,7 @@ def run_job(job, report, scratch, deadline):
             # Also after success: a child left behind must not outlive its test.
             kill_group(process)
     shutil.rmtree(folder, ignore_errors=True)
-    report.add(job.name, problem, time.monotonic() - begun)
+    report.add(job, problem, time.monotonic() - begun)
 
 
 def run_stage(stage, context, report, scratch, deadline):
