@@ -38,12 +38,14 @@ static meshsync_bytes entry_value(const struct treap_entry *entry)
     return (meshsync_bytes){entry->bytes + entry->key_len, entry->value_len};
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the atomic call writes through it. */
 static void refs_take(uint32_t *refs)
 {
     (void)__atomic_fetch_add(refs, 1, __ATOMIC_RELAXED);
 }
 
 /* True for the last one: what others did with it is then visible here. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the atomic call writes through it. */
 static bool refs_give(uint32_t *refs)
 {
     return __atomic_fetch_sub(refs, 1, __ATOMIC_ACQ_REL) == 1;
@@ -261,11 +263,13 @@ static struct msy_treap_node **treap_own_path(struct msy_treap *treap, struct ms
                                               meshsync_bytes key)
 {
     struct msy_treap_node **slot = &treap->root;
-    int order = node_compare(*slot, key);
-    while (order != 0) {
+    while (*slot != NULL) {
+        int order = node_compare(*slot, key);
+        if (order == 0) {
+            break;
+        }
         struct msy_treap_node *node = node_own(slot, pool);
         slot = order > 0 ? &node->left : &node->right;
-        order = node_compare(*slot, key);
     }
     return slot;
 }
@@ -302,6 +306,26 @@ static void treap_insert(struct msy_treap *treap, struct msy_treap_pool *pool,
     *more = NULL;
 }
 
+/* Hangs an entry in place of that of the same key; false when there is none. */
+static bool treap_replace(struct msy_treap *treap, struct msy_treap_pool *pool,
+                          struct treap_entry *entry)
+{
+    meshsync_bytes key = entry_key(entry);
+    if (treap_lookup(treap, key) == NULL) {
+        return false;
+    }
+    struct msy_treap_node **slot = treap_own_path(treap, pool, key);
+    if (*slot == NULL) {
+        return false;
+    }
+    struct msy_treap_node *node = node_own(slot, pool);
+    treap->bytes -= node->as.entry->value_len;
+    treap->bytes += entry->value_len;
+    entry_give(node->as.entry, pool->alloc);
+    node->as.entry = entry;
+    return true;
+}
+
 meshsync_status msy_treap_put(struct msy_treap *treap, struct msy_treap_pool *pool,
                               meshsync_bytes key, size_t value_len, uint8_t **value)
 {
@@ -318,13 +342,7 @@ meshsync_status msy_treap_put(struct msy_treap *treap, struct msy_treap_pool *po
     entry->key_len = key.len;
     entry->value_len = value_len;
     memcpy(entry->bytes, key.data, key.len);
-    if (treap_lookup(treap, key) != NULL) {
-        struct msy_treap_node *node = node_own(treap_own_path(treap, pool, key), pool);
-        treap->bytes -= node->as.entry->value_len;
-        entry_give(node->as.entry, pool->alloc);
-        node->as.entry = entry;
-        treap->bytes += value_len;
-    } else {
+    if (!treap_replace(treap, pool, entry)) {
         treap_insert(treap, pool, entry);
         treap->entries_count++;
         treap->bytes += key.len + value_len;
@@ -380,6 +398,9 @@ meshsync_status msy_treap_del(struct msy_treap *treap, struct msy_treap_pool *po
     }
     struct msy_treap_node **slot = treap_own_path(treap, pool, key);
     struct msy_treap_node *gone = *slot;
+    if (gone == NULL) {
+        return MESHSYNC_E_INTERNAL; /* It was found above. */
+    }
     treap->entries_count--;
     treap->bytes -= gone->as.entry->key_len + gone->as.entry->value_len;
     struct msy_treap_node *less = gone->left;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shows what the memory store adds to the contract: faults, clones, and no loss when memory ends. */
+/* Shows what the memory store adds to the contract: faults, clones, nothing lost without memory. */
 #include "store_fixture.h"
 
 #include "base/buf.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shows that readers in other threads see whole commits only, and later ones later, in both stores. */
+/* Shows that readers in other threads see whole commits only, in both stores, in order. */
 #include "store_fixture.h"
 
 #include <pthread.h>
