@@ -78,7 +78,8 @@ struct msy_mesh_event {
 enum msy_mesh_effect_type {
     MSY_MESH_DIAL = 1,   /* Connect link (number given by the machine, odd) to text. */
     MSY_MESH_SEND = 2,   /* Write bytes on link, in order. */
-    MSY_MESH_CLOSE = 3,  /* Close link after what was sent; its LINK_DOWN will be ignored. */
+    MSY_MESH_CLOSE = 3,  /* Close link after what was sent; its LINK_DOWN will be ignored. May come
+                            for a link that is no longer there: then it means nothing. */
     MSY_MESH_SUBMIT = 4, /* To the replica machine: CHANGES of space with id. */
     MSY_MESH_PEER = 5,   /* Notice: a peer came (status OK) or went (its reason). device. */
     MSY_MESH_SYNCED = 6, /* Notice: nothing left to fetch from device in space. */
@@ -98,11 +99,13 @@ struct msy_mesh_effect {
     uint8_t device[32];
 };
 
+struct msy_mesh_block; /* Opaque. */
 struct msy_mesh_effects {
     struct msy_mesh_effect *items;
     uint32_t count;
     uint32_t cap;
     struct msy_alloc *alloc;
+    struct msy_mesh_block *blocks; /* Owned: memory of bytes and texts. */
 };
 
 struct msy_mesh_stats {
@@ -113,7 +116,7 @@ meshsync_status msy_mesh_open(const struct msy_mesh_options *options, uint64_t n
                               struct msy_mesh **mesh, meshsync_error *error);
 void msy_mesh_close(struct msy_mesh *mesh);
 void msy_mesh_effects_init(struct msy_mesh_effects *effects, struct msy_alloc *alloc);
-/* Frees what the effects own and empties the list. */
+/* Takes back what the effects own and empties the list; some memory is kept for the next steps. */
 void msy_mesh_effects_reset(struct msy_mesh_effects *effects);
 void msy_mesh_effects_fini(struct msy_mesh_effects *effects);
 /*

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bounds of the mesh machine that nobody else needs, with unit and reason; others are in
+ * base/limits.h. */
+#ifndef MSY_MESH_BOUNDS_H
+#define MSY_MESH_BOUNDS_H
+
+#include "base/limits.h"
+
+/* Accepted links that have not proved who they are; beyond it one of them, at random, goes. */
+#define MSY_HALF_OPEN_MAX 64
+/* One handshake message with its payload, bytes. */
+#define MSY_GREETING_BYTES_MAX 1024
+/* A message before any space is open: its largest is the list of spaces. */
+#define MSY_CLOSED_MESSAGE_BYTES_MAX (2u * MSY_SESSION_SPACES_MAX * 16u + 64u)
+/* Plain bytes of one record of ours: what Noise can seal at once. */
+#define MSY_RECORD_PLAIN_BYTES_MAX 65519u
+/* Changes share a message up to this size, so that others get their turn between messages. */
+#define MSY_CHANGES_BYTES_GOOD 65536u
+/* Unsent bytes of a session from which on changes are announced only, not pushed. */
+#define MSY_PUSH_OUT_BYTES_MAX (1u << 20)
+/* Unsent bytes of a session below which serving goes on. */
+#define MSY_SERVE_OUT_BYTES_LOW (256u << 10)
+/* A peer that takes nothing in but makes us answer is given up at this many unsent bytes. */
+#define MSY_SESSION_OUT_BYTES_HARD (MSY_SESSION_OUT_BYTES_MAX + MSY_MESSAGE_BYTES_MAX)
+/* Buffers of a session that grew beyond this are given back when they are empty. */
+#define MSY_SESSION_KEPT_BYTES_MAX (256u << 10)
+/* Batches of changes that the replica has not answered: all, and pushed bytes of one session.
+ * Pushes beyond are dropped: they are announced too. */
+#define MSY_SUBMITS_MAX 16384u
+#define MSY_SUBMIT_PUSH_BYTES_MAX (8u << 20)
+/* Credit that one peer may hold, bytes. */
+#define MSY_CREDIT_BYTES_HELD_MAX (16u << 20)
+/* Tips remembered of one peer in one space, and tips wanted in one space. */
+#define MSY_PEER_TIPS_MAX 65536u
+#define MSY_WANTS_MAX 65536u
+/* A cause that nobody has after so many tries is no longer asked for: a tip will name it. */
+#define MSY_WANT_TRIES_MAX 10
+/* Peers, and spaces of one, whose durable vectors are kept when no session is there. */
+#define MSY_KNOWN_MAX 1024u
+#define MSY_KNOWN_SPACES_MAX 64u
+/* Devices whose changes a peer asked not to be pushed, per channel. */
+#define MSY_LAZY_MAX 1024u
+/* Learnt addresses are dialled up to this many sessions, and forgotten after so many failures. */
+#define MSY_LEARNT_SESSIONS_MAX 8u
+#define MSY_LEARNT_FAILURES_MAX 5u
+/* Addresses of one device, and addresses we are reachable at. */
+#define MSY_DEVICE_ADDRESSES_MAX 4u
+#define MSY_LISTENING_MAX 8u
+/* Notes are gathered this long, ms. */
+#define MSY_NOTE_MS 5u
+/* How long a push may come after its note, between two round trips and these, ms. */
+#define MSY_PUSH_WAIT_MS_MIN 20u
+#define MSY_PUSH_WAIT_MS_MAX 200u
+/* A wanted tip without progress of its stream is asked for elsewhere after, ms. */
+#define MSY_WANT_PROGRESS_MS 3000u
+/* Back-off of a wanted tip that did not come, ms. */
+#define MSY_WANT_BACKOFF_MS_MIN 50u
+#define MSY_WANT_BACKOFF_MS_MAX 30000u
+/* A space is compared after so long without a change, and not more often, ms. */
+#define MSY_DIGEST_MS 2000u
+/* A second session with one peer is judged after, ms: the first has had time to answer. */
+#define MSY_TWIN_MS 500u
+/* A refused peer is looked at again after news of its space, ms. */
+#define MSY_RECHECK_MS 50u
+/* Addresses are told this long after news of them, ms. */
+#define MSY_TELL_MS 200u
+/* Peers that are silent for this many keep-alives are given up. */
+#define MSY_SILENT_KEEPALIVES 4u
+/* Where a round trip is shorter than the clock can tell, microseconds. */
+#define MSY_RTT_US_MIN 500u
+
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The handshake: Noise XX with the greetings of both sides in its encrypted payloads
+ * (docs/protocol.md, section 3). Nothing is believed before the peer has proved its key.
+ */
+#include <string.h>
+
+#include "mesh/machine.h"
+
+enum { HANDSHAKE_VERSION_MIN = 1, HANDSHAKE_VERSION_MAX = 1, HANDSHAKE_FEATURES = 0 };
+
+/* What both sides have said in the clear. An unequal preamble ends the link before this matters. */
+static const char handshake_prologue[] = "meshsync link 1 msy\x01msy\x01";
+
+/* Writes our next message when it is our turn; a greeting goes where the payload is encrypted. */
+static meshsync_status handshake_write(struct msy_mesh *mesh, struct msy_link *link, bool greet)
+{
+    struct msy_greeting greeting = {.version_min = HANDSHAKE_VERSION_MIN,
+                                    .version_max = HANDSHAKE_VERSION_MAX,
+                                    .features = HANDSHAKE_FEATURES};
+    uint8_t payload_bytes[MSY_GREETING_BYTES_MAX];
+    size_t payload_len = 0;
+    meshsync_status status = MESHSYNC_OK;
+    memcpy(greeting.device, mesh->device, sizeof greeting.device);
+    memcpy(greeting.instance, mesh->instance, sizeof greeting.instance);
+    msy_buf_reset(&mesh->scratch);
+    if (greet) {
+        status = msy_greeting_put(&mesh->scratch, &greeting);
+        if (status != MESHSYNC_OK || mesh->scratch.len > sizeof payload_bytes) {
+            return status != MESHSYNC_OK ? status : MESHSYNC_E_LIMIT;
+        }
+        payload_len = mesh->scratch.len;
+        memcpy(payload_bytes, mesh->scratch.data, payload_len);
+        msy_buf_reset(&mesh->scratch);
+    }
+    status = msy_noise_write(&link->noise, (meshsync_bytes){payload_bytes, payload_len},
+                             &mesh->scratch);
+    return status == MESHSYNC_OK ? msy_link_put_record(link, msy_buf_bytes(&mesh->scratch))
+                                 : status;
+}
+
+void msy_handshake_start(struct msy_mesh *mesh, struct msy_link *link)
+{
+    uint8_t public_key[MSY_DH_BYTES];
+    uint8_t secret[MSY_DH_BYTES];
+    msy_identity_dh(mesh->identity, public_key, secret);
+    msy_noise_init(&link->noise, !link->accepted, secret, public_key, NULL,
+                   (meshsync_bytes){(const uint8_t *)handshake_prologue,
+                                    sizeof handshake_prologue - 1},
+                   mesh->entropy);
+    msy_wipe(secret, sizeof secret);
+    if (!link->accepted) {
+        meshsync_status status = handshake_write(mesh, link, false);
+        if (status != MESHSYNC_OK) {
+            msy_link_close(mesh, link, status, "no handshake could be written");
+        }
+    }
+}
+
+/* Checks the peer's greeting against what Noise proved. NULL: good; else why not. */
+static const char *handshake_check(const struct msy_mesh *mesh, const struct msy_link *link,
+                                   const struct msy_greeting *greeting, meshsync_status *status)
+{
+    uint8_t dh_public[MSY_DH_BYTES];
+    *status = MESHSYNC_E_AUTH;
+    if (!msy_identity_dh_public(greeting->device, dh_public) ||
+        !msy_secret_equal(dh_public, link->noise.rs, sizeof dh_public)) {
+        return "its key is not the one that it proved";
+    }
+    *status = MESHSYNC_E_UNSUPPORTED;
+    if (greeting->version_min > HANDSHAKE_VERSION_MAX ||
+        greeting->version_max < HANDSHAKE_VERSION_MIN) {
+        return "no version of the protocol in common";
+    }
+    *status = MESHSYNC_E_EXISTS;
+    if (memcmp(greeting->device, mesh->device, sizeof mesh->device) == 0 &&
+        memcmp(greeting->instance, mesh->instance, sizeof mesh->instance) == 0) {
+        return "it is this node itself";
+    }
+    *status = MESHSYNC_OK;
+    return NULL;
+}
+
+/* Takes in the payload of a message; false: the link was closed. */
+static bool handshake_greeting(struct msy_mesh *mesh, struct msy_link *link, meshsync_bytes payload)
+{
+    struct msy_greeting greeting;
+    meshsync_status status = MESHSYNC_E_PROTOCOL;
+    if (!msy_greeting_get(payload, &greeting)) {
+        msy_link_close(mesh, link, status, "a malformed greeting");
+        return false;
+    }
+    const char *words = handshake_check(mesh, link, &greeting, &status);
+    if (words != NULL) {
+        if (status == MESHSYNC_E_EXISTS) {
+            msy_address_self(mesh, link);
+        }
+        msy_link_close(mesh, link, status, words);
+        return false;
+    }
+    memcpy(link->device, greeting.device, sizeof link->device);
+    memcpy(link->instance, greeting.instance, sizeof link->instance);
+    link->version = msy_min_u64(greeting.version_max, HANDSHAKE_VERSION_MAX);
+    link->features = greeting.features & HANDSHAKE_FEATURES;
+    return true;
+}
+
+static void handshake_done(struct msy_mesh *mesh, struct msy_link *link)
+{
+    memcpy(link->hash, link->noise.h, sizeof link->hash);
+    msy_noise_split(&link->noise, &link->sending, &link->receiving);
+    msy_noise_fini(&link->noise);
+    msy_link_move(link, MSY_LINK_LIVE);
+    msy_session_start(mesh, link);
+}
+
+void msy_handshake_record(struct msy_mesh *mesh, struct msy_link *link, meshsync_bytes record)
+{
+    bool first = link->accepted && link->noise.message_index == 0;
+    if (msy_noise_must_write(&link->noise)) {
+        msy_link_close(mesh, link, MESHSYNC_E_PROTOCOL, "it spoke out of turn");
+        return;
+    }
+    msy_buf_reset(&mesh->scratch);
+    meshsync_status status = msy_noise_read(&link->noise, record, &mesh->scratch);
+    if (status != MESHSYNC_OK) {
+        msy_link_close(mesh, link, status, "the handshake failed");
+        return;
+    }
+    if (first) {
+        if (mesh->scratch.len != 0) {
+            msy_link_close(mesh, link, MESHSYNC_E_PROTOCOL, "a greeting in the clear");
+            return;
+        }
+    } else if (!handshake_greeting(mesh, link, msy_buf_bytes(&mesh->scratch))) {
+        return;
+    }
+    if (!msy_noise_done(&link->noise)) {
+        status = handshake_write(mesh, link, true);
+        if (status != MESHSYNC_OK) {
+            msy_link_close(mesh, link, status, "no handshake could be written");
+            return;
+        }
+    }
+    if (msy_noise_done(&link->noise)) {
+        handshake_done(mesh, link);
+    }
+}
+
+void msy_handshake_limit(struct msy_mesh *mesh)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < mesh->links_count; i++) {
+        const struct msy_link *link = mesh->links[i];
+        count += link->accepted && link->state == MSY_LINK_GREETING ? 1 : 0;
+    }
+    if (count <= MSY_HALF_OPEN_MAX) {
+        return;
+    }
+    /* At random, so that a flood cannot choose whom it pushes out. */
+    uint64_t chosen = msy_prng_below(&mesh->prng, count);
+    for (uint32_t i = 0; i < mesh->links_count; i++) {
+        struct msy_link *link = mesh->links[i];
+        if (link->accepted && link->state == MSY_LINK_GREETING) {
+            if (chosen == 0) {
+                msy_link_close(mesh, link, MESHSYNC_E_BUSY, "too many handshakes at once");
+                return;
+            }
+            chosen -= 1;
+        }
+    }
+}

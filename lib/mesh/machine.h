@@ -1,0 +1,492 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of the mesh machine. Each file of this folder owns the functions under its name here.
+ *
+ *   LINK_UP, LINK_BYTES        link.c: preamble, records       handshake.c: who is it
+ *        -> messages           session.c: dispatch, beats, twins
+ *        -> spaces             spaces.c: which, blinded ids     channel.c: one space with one peer
+ *        -> tips               ack.c: who holds what            want.c: what to fetch, from whom
+ *        -> changes            push.c: live, both directions    serve.c: what peers fetch
+ *        -> the rest           address.c, digest.c, show.c
+ *
+ * A function that takes a link may close it: its state is then MSY_LINK_GONE. Links are freed at
+ * the end of the step only, so that pointers to them stay good.
+ */
+#ifndef MSY_MESH_MACHINE_H
+#define MSY_MESH_MACHINE_H
+
+#include "base/sm.h"
+#include "mesh/bounds.h"
+#include "mesh/mesh.h"
+#include "secure/noise.h"
+#include "store/history.h"
+#include "wire/change.h"
+#include "wire/message.h"
+
+#define MSY_NEVER UINT64_MAX
+
+/* --- state ------------------------------------------------------------------------------------ */
+
+/* Where a space stands with one peer; channel.c has the drawing. */
+enum msy_channel_state {
+    MSY_CHANNEL_REFUSED = 0, /* Both hold the space, but the peer is not let in. */
+    MSY_CHANNEL_ASKED = 1,   /* The same, and the peer let us in. */
+    MSY_CHANNEL_OFFERED = 2, /* The peer is let in, and has not let us in. */
+    MSY_CHANNEL_OPEN = 3,    /* Both let each other in. */
+    MSY_CHANNEL_STATE_COUNT = 4
+};
+
+/* A set of devices with the time of their entry, bounded. */
+struct msy_lazy {
+    uint8_t device[MSY_DEVICE_BYTES];
+    uint64_t at_ms;
+};
+struct msy_lazy_set {
+    struct msy_lazy *items; /* Owned, ascending by device. */
+    uint32_t count;
+    uint32_t cap;
+};
+
+struct msy_channel {
+    enum msy_channel_state state;
+    uint32_t space;
+    uint32_t ours;   /* Number in our messages. */
+    uint32_t theirs; /* Number in the peer's; valid when it has one. */
+    bool has_ours;
+    bool has_theirs;
+    bool has_invite; /* The peer showed an invitation. */
+    uint8_t invite[32];
+    uint8_t proof[64];
+    /* What the peer holds. */
+    bool told;       /* Its first whole vector has come. */
+    bool synced;     /* Nothing of it is left to fetch; was noticed. */
+    bool vector_due; /* Our whole vector must be sent (again) when there is room. */
+    struct msy_vector durable; /* By its word. */
+    struct msy_vector sent;    /* By us, in this session. */
+    /* Fetching from it. */
+    bool fetching;         /* A WANT is out and no END has come. */
+    int64_t fetch_credit;  /* What it may still send. */
+    uint64_t credit_due;   /* Dealt with, not given back. */
+    uint32_t flying;       /* Its streamed batches at the replica. */
+    uint32_t wants_count;  /* Wants that were asked here. */
+    uint64_t progress_ms;
+    /* Serving it. */
+    bool serving;
+    int64_t credit;
+    struct msy_stream stream;
+    struct msy_vector served; /* Tips that the stream leads to. */
+    struct msy_lazy_set lazy;   /* Devices whose changes it does not want pushed. */
+    struct msy_lazy_set pruned; /* Devices that we asked it not to push. */
+    uint8_t digest_sent[32];    /* Vector hash of our last DIGEST. */
+};
+
+enum msy_link_state {
+    MSY_LINK_DIALING = 0,
+    MSY_LINK_GREETING = 1,
+    MSY_LINK_LIVE = 2,
+    MSY_LINK_GONE = 3,
+    MSY_LINK_STATE_COUNT = 4
+};
+
+/* What a peer must show for one of our spaces in this session. */
+struct msy_expected {
+    uint8_t id[MSY_BLIND_BYTES];
+    uint32_t space;
+};
+
+struct msy_link {
+    enum msy_link_state state;
+    uint32_t number;
+    bool accepted;
+    bool lost;    /* The other end is gone: nothing to close. */
+    bool greeted; /* The peer's preamble has come. */
+    bool hello;   /* Its HELLO has come. */
+    bool bye;     /* Its BYE has come: it needs none. */
+    bool opened;  /* It has been let into a space. */
+    uint64_t greet_by_ms;
+    uint64_t live_ms;  /* Since when. */
+    uint64_t heard_ms; /* Monotonic. */
+    uint64_t heard_unix_ms;
+    uint64_t sent_ms;
+    uint64_t beat_at_ms;  /* When to look at silence. */
+    uint64_t serve_at_ms; /* When to serve on. */
+    uint64_t twin_at_ms;  /* When to judge a second session. */
+    uint64_t tell_at_ms;  /* When to tell addresses. */
+    char remote[MSY_ADDRESS_BYTES_MAX];
+    struct msy_noise noise;
+    struct msy_noise_cipher sending;
+    struct msy_noise_cipher receiving;
+    uint8_t hash[64]; /* Of the handshake. */
+    uint8_t device[MSY_DEVICE_BYTES];
+    uint8_t instance[MSY_INSTANCE_BYTES];
+    uint64_t version;
+    uint64_t features;
+    struct msy_buf in;      /* Of the record that is arriving. */
+    struct msy_buf message; /* Opened bytes that are not yet a whole message. */
+    struct msy_buf plain;   /* Messages of this step. */
+    struct msy_buf out;     /* Bytes of this step, as they go. */
+    size_t changes_start;   /* In plain: the last CHANGES, extended while it is the end. */
+    size_t changes_end;
+    uint64_t out_bytes; /* Unsent, as far as known. */
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    uint64_t push_flying_bytes; /* Pushed to us, at the replica. */
+    uint64_t message_bytes_max; /* Of the peer. */
+    uint64_t ping_number;
+    uint64_t ping_ms;
+    bool ping_out;
+    uint64_t rtt_us;
+    struct msy_channel **channels; /* Owned, ascending by space. */
+    uint32_t channels_count;
+    uint32_t channels_cap;
+    struct msy_channel **slots; /* By the peer's number; entries may be NULL. */
+    uint32_t slots_count;
+    uint32_t slots_cap;
+    uint32_t ours_next;
+    uint32_t serve_next; /* Index of the channel whose turn it is. */
+    struct msy_expected *expected; /* Owned, ascending by id. */
+    uint32_t expected_count;
+    uint32_t expected_cap;
+    uint8_t pad_key[32];   /* Hides how many spaces we offer. */
+    uint8_t told_hash[16]; /* Of the last ADDRESSES. */
+    meshsync_status end_status;
+};
+
+struct msy_want {
+    struct msy_tip tip;
+    uint64_t at_ms; /* When to ask; when asked: when to lose patience. */
+    uint32_t link;  /* Asked there; 0: nowhere. */
+    uint32_t avoid; /* It did not come from this link. */
+    uint32_t tries;
+    bool cause; /* A change waits for it. */
+};
+
+struct msy_mesh_space {
+    uint32_t number;
+    bool joining;
+    bool seen; /* While the list is read. */
+    uint8_t id[MESHSYNC_SPACE_ID_BYTES];
+    uint8_t discovery[32];
+    uint8_t invite_seed[32];
+    bool stale;                /* vector must be read again. */
+    struct msy_vector vector;  /* Durable here. */
+    struct msy_vector fresh;   /* Its tips since the last notes. */
+    struct msy_vector flying;  /* Received, at the replica. */
+    uint32_t flying_count;
+    struct msy_want *wants; /* Owned, ascending by actor. */
+    uint32_t wants_count;
+    uint32_t wants_cap;
+    uint64_t changed_ms;
+    uint64_t compared_ms;
+    uint64_t noted_ms;
+    uint64_t wants_at_ms;
+    uint64_t note_at_ms;
+    uint64_t recheck_at_ms;
+    uint64_t digest_at_ms;
+};
+
+struct msy_address {
+    char text[MSY_ADDRESS_BYTES_MAX];
+    bool seed; /* Dialled for ever. */
+    bool self; /* Leads to us. */
+    bool own_word; /* Told by its own device. */
+    bool has_device;
+    uint8_t device[MSY_DEVICE_BYTES];
+    uint32_t link; /* 0: none. */
+    uint32_t failures;
+    uint64_t retry_at_ms;
+    uint64_t heard_unix_ms;
+    meshsync_status last_error;
+    char last_words[64];
+};
+
+/* What a device was last known to hold in a space, for when it is not in session. */
+struct msy_known_space {
+    uint32_t space;
+    struct msy_vector durable;
+};
+struct msy_known {
+    uint8_t device[MSY_DEVICE_BYTES];
+    uint64_t seen_ms;
+    struct msy_known_space *spaces; /* Owned, in order of arrival. */
+    uint32_t spaces_count;
+    uint32_t spaces_cap;
+};
+
+/* A batch that the replica has not answered. */
+struct msy_submit {
+    uint64_t id;
+    uint64_t bytes;
+    uint32_t link;
+    uint32_t space;
+    bool stream;
+    bool one_actor;
+    struct msy_actor actor;
+};
+
+struct msy_mesh {
+    struct msy_alloc *alloc;
+    struct msy_store *store;
+    const struct msy_identity *identity;
+    struct msy_entropy entropy;
+    struct msy_prng prng;
+    const struct msy_log *log;
+    struct msy_mesh_ports ports;
+    uint64_t keepalive_ms;
+    uint64_t retry_ms_max;
+    uint8_t device[MSY_DEVICE_BYTES];
+    uint8_t instance[MSY_INSTANCE_BYTES];
+    uint64_t now_ms;
+    uint64_t unix_ms;
+    bool stopping;
+    bool held;               /* Somebody's durable vector grew in this step. */
+    meshsync_status failed;  /* The first failure of this step to report. */
+    struct msy_mesh_effects *effects; /* Of this step. */
+    struct msy_link **links;          /* Owned, ascending by number. */
+    uint32_t links_count;
+    uint32_t links_cap;
+    uint32_t link_next; /* Odd. */
+    struct msy_mesh_space **spaces; /* Owned, ascending by number. */
+    uint32_t spaces_count;
+    uint32_t spaces_cap;
+    struct msy_address **addresses; /* Owned, ascending by text. */
+    uint32_t addresses_count;
+    uint32_t addresses_cap;
+    struct msy_known **known; /* Owned, ascending by device. */
+    uint32_t known_count;
+    uint32_t known_cap;
+    struct msy_submit *submits; /* Owned, ascending by id. */
+    uint32_t submits_count;
+    uint32_t submits_cap;
+    uint64_t submit_next;
+    char listening[MSY_LISTENING_MAX][MSY_ADDRESS_BYTES_MAX];
+    uint32_t listening_count;
+    uint64_t links_at_ms;     /* No link has something to do before. */
+    uint64_t spaces_at_ms;    /* No space has. */
+    uint64_t addresses_at_ms; /* No address is to be dialled before. */
+    struct msy_mesh_stats stats;
+    struct msy_change_header header; /* Scratch: too large for a stack frame. */
+    struct msy_buf scratch;
+    struct msy_vector tips; /* Scratch. */
+};
+
+/* --- array.c ---------------------------------------------------------------------------------- */
+
+/* Room for one more item at array; false: no memory. */
+bool msy_array_room(struct msy_alloc *alloc, void **array, uint32_t *cap, uint32_t count,
+                    size_t item_bytes);
+bool msy_lazy_has(const struct msy_lazy_set *set, const uint8_t device[MSY_DEVICE_BYTES],
+                  uint64_t *at_ms);
+/* Without memory, or over the bound, the set stays as it was: laziness is only a saving. */
+void msy_lazy_add(struct msy_mesh *mesh, struct msy_lazy_set *set,
+                  const uint8_t device[MSY_DEVICE_BYTES]);
+void msy_lazy_drop(struct msy_lazy_set *set, const uint8_t device[MSY_DEVICE_BYTES]);
+void msy_lazy_fini(struct msy_mesh *mesh, struct msy_lazy_set *set);
+
+static inline uint64_t msy_min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* --- effect.c --------------------------------------------------------------------------------- */
+
+/* A new effect of this step, zeroed but for its type; NULL when memory ran out (noted). */
+struct msy_mesh_effect *msy_effect_add(struct msy_mesh *mesh, enum msy_mesh_effect_type type);
+/* Room for n bytes that the effects own; NULL when memory ran out (noted). */
+uint8_t *msy_effect_room(struct msy_mesh *mesh, size_t n);
+/* A copy owned by the effects, or NULL. */
+const char *msy_effect_text(struct msy_mesh *mesh, const char *text);
+void msy_effect_alarm(struct msy_mesh *mesh, uint32_t space, const char *words);
+
+/* --- mesh.c ----------------------------------------------------------------------------------- */
+
+/* Remembers the first failure of the step. */
+void msy_mesh_note(struct msy_mesh *mesh, meshsync_status status);
+/* Lowers a timer of a link or space, and the bound over all of them. */
+void msy_link_wake(struct msy_mesh *mesh, uint64_t *timer_ms, uint64_t at_ms);
+void msy_space_wake(struct msy_mesh *mesh, uint64_t *timer_ms, uint64_t at_ms);
+
+/* --- link.c ----------------------------------------------------------------------------------- */
+
+struct msy_link *msy_link_find(struct msy_mesh *mesh, uint32_t number);
+/* NULL: no memory, or too many. */
+struct msy_link *msy_link_new(struct msy_mesh *mesh, uint32_t number, bool accepted);
+void msy_link_free(struct msy_mesh *mesh, struct msy_link *link);
+void msy_link_move(struct msy_link *link, enum msy_link_state next);
+/* Ends it, with a BYE when it is live and status is not OK; what was written is still sent. */
+void msy_link_close(struct msy_mesh *mesh, struct msy_link *link, meshsync_status status,
+                    const char *words);
+void msy_link_up(struct msy_mesh *mesh, const struct msy_mesh_event *event);
+void msy_link_bytes(struct msy_mesh *mesh, struct msy_link *link, meshsync_bytes bytes);
+/* Appends a record of the handshake to what goes out. */
+meshsync_status msy_link_put_record(struct msy_link *link, meshsync_bytes sealed);
+/* Gives out what the step wrote, closes what ended, frees it. */
+void msy_links_flush(struct msy_mesh *mesh);
+
+/* --- handshake.c ------------------------------------------------------------------------------ */
+
+void msy_handshake_start(struct msy_mesh *mesh, struct msy_link *link);
+void msy_handshake_record(struct msy_mesh *mesh, struct msy_link *link, meshsync_bytes record);
+/* Keeps the number of unproved accepted links bounded. */
+void msy_handshake_limit(struct msy_mesh *mesh);
+
+/* --- session.c -------------------------------------------------------------------------------- */
+
+/* The handshake is done. */
+void msy_session_start(struct msy_mesh *mesh, struct msy_link *link);
+void msy_session_end(struct msy_mesh *mesh, struct msy_link *link, meshsync_status status);
+void msy_session_record(struct msy_mesh *mesh, struct msy_link *link, meshsync_bytes record);
+/* Closes the link when a message could not be written. */
+void msy_session_wrote(struct msy_mesh *mesh, struct msy_link *link, meshsync_status status);
+void msy_session_numbers(struct msy_mesh *mesh, struct msy_link *link, enum msy_message_type type,
+                         const uint64_t *numbers, uint32_t count);
+void msy_session_ping(struct msy_mesh *mesh, struct msy_link *link);
+/* Timers of a live link. */
+void msy_session_due(struct msy_mesh *mesh, struct msy_link *link);
+/* Bytes that wait to be sent to the peer. */
+uint64_t msy_session_backlog(const struct msy_link *link);
+/* The oldest live session with a device, other than except (NULL allowed). */
+struct msy_link *msy_session_with(struct msy_mesh *mesh, const uint8_t device[MSY_DEVICE_BYTES],
+                                  const struct msy_link *except);
+uint32_t msy_session_count(const struct msy_mesh *mesh);
+
+/* --- spaces.c --------------------------------------------------------------------------------- */
+
+struct msy_mesh_space *msy_space_find(struct msy_mesh *mesh, uint32_t number);
+/* Reads the list of spaces; *changed: what is offered is no longer the same. */
+meshsync_status msy_spaces_load(struct msy_mesh *mesh, bool *changed);
+void msy_spaces_free(struct msy_mesh *mesh);
+/* Offers all spaces to a peer. */
+void msy_spaces_offer(struct msy_mesh *mesh, struct msy_link *link);
+/* The list or membership changed: offers again, and looks again at who is let in. */
+void msy_spaces_event(struct msy_mesh *mesh);
+void msy_spaces_recheck(struct msy_mesh *mesh, struct msy_mesh_space *space);
+meshsync_status msy_spaces_on_list(struct msy_mesh *mesh, struct msy_link *link,
+                                   meshsync_bytes content);
+meshsync_status msy_spaces_on_open(struct msy_mesh *mesh, struct msy_link *link,
+                                   meshsync_bytes content);
+meshsync_status msy_spaces_on_shut(struct msy_mesh *mesh, struct msy_link *link,
+                                   meshsync_bytes content);
+/* The durable vector of a space, read again when it must be. */
+meshsync_status msy_space_vector(struct msy_mesh *mesh, struct msy_store_txn *txn,
+                                 struct msy_mesh_space *space);
+
+/* --- channel.c -------------------------------------------------------------------------------- */
+
+struct msy_channel *msy_channel_find(const struct msy_link *link, uint32_t space);
+/* The one of that space, made when there is none; NULL: no memory, or too many. */
+struct msy_channel *msy_channel_make(struct msy_mesh *mesh, struct msy_link *link, uint32_t space);
+void msy_channel_move(struct msy_channel *channel, enum msy_channel_state next);
+/* Ends all exchange on it and forgets what the peer holds. */
+void msy_channel_clear(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel);
+/* Takes it out of the link for good. */
+void msy_channel_remove(struct msy_mesh *mesh, struct msy_link *link,
+                        struct msy_channel *channel);
+void msy_channels_free(struct msy_mesh *mesh, struct msy_link *link);
+/* The channel that the peer calls number: E_PROTOCOL when there is no such number; NULL when it is
+ * not open (any more), and the message is to be skipped. */
+meshsync_status msy_channel_slot(const struct msy_link *link, uint64_t number,
+                                 struct msy_channel **channel);
+meshsync_status msy_channel_set_slot(struct msy_mesh *mesh, struct msy_link *link,
+                                     struct msy_channel *channel, uint64_t number);
+/* The seq up to which the peer has an actor's chain, as far as an entry says it. */
+uint64_t msy_channel_knows(const struct msy_channel *channel, const struct msy_actor *actor);
+/* Walk over the open channels of a space, in order of link: *at starts with 0. NULL at the end. */
+struct msy_channel *msy_channel_next(struct msy_mesh *mesh, uint32_t space, uint32_t *at,
+                                     struct msy_link **link);
+
+/* --- ack.c ------------------------------------------------------------------------------------ */
+
+/* Raises a vector of what a peer has, and drops what the tip's epochs imply. */
+meshsync_status msy_ack_raise(struct msy_store_txn *txn, uint32_t space, struct msy_vector *vector,
+                              const struct msy_tip *tip);
+/* Drops from a vector what actor's epochs imply. */
+meshsync_status msy_ack_imply(struct msy_store_txn *txn, uint32_t space, struct msy_vector *vector,
+                              const struct msy_actor *actor);
+/* Our whole vector. */
+void msy_ack_vector(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel);
+/* Notes that became due. */
+void msy_ack_notes(struct msy_mesh *mesh, struct msy_mesh_space *space);
+/* A tip became durable here: it will be noted. */
+void msy_ack_fresh(struct msy_mesh *mesh, struct msy_mesh_space *space, const struct msy_tip *tip);
+/* VECTOR and NOTE. */
+meshsync_status msy_ack_on_tips(struct msy_mesh *mesh, struct msy_link *link,
+                                enum msy_message_type type, meshsync_bytes content);
+/* Keeps what a channel told for when it is gone. */
+void msy_ack_keep(struct msy_mesh *mesh, const struct msy_link *link,
+                  const struct msy_channel *channel);
+void msy_ack_free(struct msy_mesh *mesh);
+
+/* --- want.c ----------------------------------------------------------------------------------- */
+
+/* Wants a tip from at_ms on, unless it is here. */
+meshsync_status msy_want_add(struct msy_mesh *mesh, struct msy_store_txn *txn,
+                             struct msy_mesh_space *space, const struct msy_tip *tip,
+                             uint64_t at_ms, bool cause);
+/* A change is here. */
+void msy_want_came(struct msy_mesh *mesh, struct msy_mesh_space *space, const struct msy_tip *tip);
+/* Asks for what is due. */
+void msy_want_due(struct msy_mesh *mesh, struct msy_mesh_space *space);
+/* What was asked at a link did not come, or will not: it is asked for again at at_ms. */
+void msy_want_release(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel,
+                      uint64_t at_ms);
+meshsync_status msy_want_on_end(struct msy_mesh *mesh, struct msy_link *link,
+                                meshsync_bytes content);
+/* A streamed batch of the channel was dealt with: gives credit back. */
+void msy_want_dealt(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel,
+                    uint64_t bytes);
+/* Notices which channels of a space have nothing left to fetch. */
+void msy_want_settle(struct msy_mesh *mesh, struct msy_mesh_space *space);
+void msy_want_missing(struct msy_mesh *mesh, const struct msy_mesh_event *event);
+
+/* --- serve.c ---------------------------------------------------------------------------------- */
+
+meshsync_status msy_serve_on_want(struct msy_mesh *mesh, struct msy_link *link,
+                                  meshsync_bytes content);
+meshsync_status msy_serve_on_credit(struct msy_mesh *mesh, struct msy_link *link,
+                                    meshsync_bytes content);
+/* One turn of serving the channels of a link. */
+void msy_serve_turn(struct msy_mesh *mesh, struct msy_link *link);
+
+/* --- push.c ----------------------------------------------------------------------------------- */
+
+/* Appends a change to a CHANGES message of the channel. */
+meshsync_status msy_push_put(struct msy_link *link, const struct msy_channel *channel,
+                             uint32_t flags, meshsync_bytes change);
+void msy_push_committed(struct msy_mesh *mesh, const struct msy_mesh_event *event);
+meshsync_status msy_push_on_changes(struct msy_mesh *mesh, struct msy_link *link,
+                                    meshsync_bytes content);
+meshsync_status msy_push_on_prune(struct msy_mesh *mesh, struct msy_link *link,
+                                  meshsync_bytes content);
+void msy_push_received(struct msy_mesh *mesh, const struct msy_mesh_event *event);
+
+/* --- address.c -------------------------------------------------------------------------------- */
+
+meshsync_status msy_address_add_seed(struct msy_mesh *mesh, const char *text);
+meshsync_status msy_address_remove_seed(struct msy_mesh *mesh, const char *text);
+void msy_address_listening(struct msy_mesh *mesh, const char *text);
+/* Dials what is due. */
+void msy_address_due(struct msy_mesh *mesh);
+/* The link that was dialled for an address: whom it led to, or how it ended. */
+void msy_address_found(struct msy_mesh *mesh, const struct msy_link *link);
+void msy_address_self(struct msy_mesh *mesh, const struct msy_link *link);
+void msy_address_ended(struct msy_mesh *mesh, const struct msy_link *link, meshsync_status status,
+                       const char *words);
+/* A session with device ended: its addresses may be dialled again. */
+void msy_address_device_gone(struct msy_mesh *mesh, const uint8_t device[MSY_DEVICE_BYTES]);
+void msy_address_tell(struct msy_mesh *mesh, struct msy_link *link);
+meshsync_status msy_address_on_told(struct msy_mesh *mesh, struct msy_link *link,
+                                    meshsync_bytes content);
+void msy_address_free(struct msy_mesh *mesh);
+/* Texts: the host of "host:port", is it any address, is it of this machine. */
+size_t msy_address_host(const char *text);
+bool msy_address_is_any(const char *text);
+bool msy_address_is_local(const char *text);
+
+/* --- digest.c --------------------------------------------------------------------------------- */
+
+void msy_digest_due(struct msy_mesh *mesh, struct msy_mesh_space *space);
+meshsync_status msy_digest_on(struct msy_mesh *mesh, struct msy_link *link,
+                              meshsync_bytes content);
+
+#endif
