@@ -67,6 +67,18 @@ static meshsync_status receive_look(struct msy_replica *replica, struct msy_spac
     return status == MESHSYNC_E_NOT_FOUND ? MESHSYNC_OK : status;
 }
 
+/* The key that a change must be signed with. A first change names it itself, bound by the actor's
+ * id; for others the first one is here, or was seen and is still in the cache. */
+static meshsync_status receive_device(struct msy_replica *replica, uint32_t space,
+                                      const struct msy_change_header *header, uint8_t device[32])
+{
+    if (header->seq == 1) {
+        memcpy(device, header->device, 32);
+        return MESHSYNC_OK;
+    }
+    return msy_replica_device(replica, space, &header->actor, device);
+}
+
 static void receive_check(struct msy_replica *replica, struct msy_space_state *space,
                           struct receive_item *item)
 {
@@ -77,9 +89,9 @@ static void receive_check(struct msy_replica *replica, struct msy_space_state *s
     if (item->proven || item->checked) {
         return;
     }
-    if (msy_replica_device(replica, space->number, &item->tip.actor, device) != MESHSYNC_OK ||
-        msy_change_parse_header(item->bytes, &replica->header, &header_bytes, &signature, &body) !=
-            MESHSYNC_OK) {
+    if (msy_change_parse_header(item->bytes, &replica->header, &header_bytes, &signature, &body) !=
+            MESHSYNC_OK ||
+        receive_device(replica, space->number, &replica->header, device) != MESHSYNC_OK) {
         return; /* Its first change is missing: it will wait for that. */
     }
     item->checked = true;
@@ -233,8 +245,8 @@ static meshsync_status receive_is_member(struct msy_replica *replica,
                                          const struct msy_space_state *space, bool *member)
 {
     uint8_t device[32];
-    meshsync_status status = msy_replica_device(replica, space->number,
-                                                &replica->change.header.actor, device);
+    meshsync_status status =
+        receive_device(replica, space->number, &replica->change.header, device);
     if (status != MESHSYNC_OK) {
         return status == MESHSYNC_E_NOT_FOUND ? MESHSYNC_E_STORE_CORRUPT : status;
     }
