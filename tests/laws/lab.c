@@ -140,6 +140,8 @@ static void lab_absorb(struct lab *lab, struct lab_replica *replica, uint64_t fi
                 lab->reached.clears += change->ops[i].kind == MSY_OP_CLEAR;
             }
         }
+        lab_note(lab, "replica %ld accepted %d (%u ops)", (long)(replica - lab->replicas), index,
+                 change->ops_count);
         model_set_put(&replica->accepted, (uint32_t)index);
         model_set_put(&replica->given, (uint32_t)index);
     }
@@ -167,6 +169,12 @@ static void lab_step(struct lab *lab, struct lab_replica *replica,
     expected = replica->accepted;
     model_accept(&lab->model, &replica->given, &expected);
     if (!model_set_equal(&expected, &replica->accepted)) {
+        for (uint32_t i = 0; i < lab->model.count; i++) {
+            if (model_set_has(&expected, i) && !model_set_has(&replica->accepted, i)) {
+                lab_note(lab, "change %u should be here; its causes are %d %d", i,
+                         lab->model.changes[i].causes[0], lab->model.changes[i].causes[1]);
+            }
+        }
         lab_fail(lab, "replica %ld accepted %u changes, by the model %u",
                  (long)(replica - lab->replicas), model_set_count(&replica->accepted),
                  model_set_count(&expected));
@@ -484,6 +492,8 @@ static void lab_deliver_event(struct lab *lab, struct lab_replica *replica, cons
                  answer->duplicate);
     }
     uint32_t grown = model_set_count(&replica->accepted) - had;
+    lab_note(lab, "changes %u.. (%u): accepted %u, duplicate %u, pending %u", changes[0], count,
+             answer->accepted, answer->duplicate, answer->pending);
     lab->reached.duplicates += answer->duplicate;
     lab->reached.pending += answer->pending;
     lab->reached.out_of_order += grown > count ? 1 : 0;

@@ -822,16 +822,14 @@ void model_show(struct model_lives *lives, const struct model_collection *table,
     }
 }
 
+/* Bytes that are letters or digits stand for themselves, in quotes; the others in hex. */
 static void model_hex(char *text, size_t text_len, meshsync_bytes bytes)
 {
     size_t used = strlen(text);
-    for (size_t i = 0; i < bytes.len && used + 3 < text_len; i++) {
+    for (size_t i = 0; i < bytes.len && used + 5 < text_len; i++) {
         uint8_t byte = bytes.data[i];
-        if (byte >= 0x20 && byte < 0x7f) {
-            text[used++] = (char)byte;
-        } else {
-            used += (size_t)snprintf(text + used, text_len - used, "%02x", byte);
-        }
+        bool plain = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z');
+        used += (size_t)snprintf(text + used, text_len - used, plain ? "'%c'" : "%02x", byte);
     }
     text[used] = '\0';
 }
