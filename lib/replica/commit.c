@@ -435,7 +435,8 @@ static meshsync_status commit_put(struct msy_commit *at, const struct msy_intent
     struct msy_ws_leaf *leaf = NULL;
     uint32_t killed = 0;
     meshsync_status status = MESHSYNC_OK;
-    if (at->collection->type == MESHSYNC_MAP) {
+    /* With a context nothing dies that it did not name, above and below neither. */
+    if (at->collection->type == MESHSYNC_MAP && intent->condition != MESHSYNC_WITH_CONTEXT) {
         bool below = false;
         status = commit_erase_above(at, intent->path);
         if (status == MESHSYNC_OK) {
