@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeps the documents true: C blocks are those of programs that are compiled, names that are
 mentioned exist, limits and status numbers have their values, links lead somewhere, and make has
-the targets that are named.
+the targets that are named. With --limits it prints the rows for docs/limits.md.
 
 A block is tied to a program by a comment in front of it, <!-- example: examples/hello.c -->, or
 <!-- example: examples/hello.c part --> for what stands there between the lines /* [part] */ and
@@ -151,6 +151,26 @@ def check_status(path, text):
             yield number, f"{match.group(1)} is {numbers.get(match.group(1))}"
 
 
+def limits():
+    """(name, value, comment) of every limit; products and shifts of numbers are worked out."""
+    found = []
+    for header in ("include/meshsync/types.h", "lib/base/limits.h"):
+        comment = ""
+        for line in read(header).splitlines():
+            said = re.match(r"\s*/\*+ (.*?)\s*(?:\*/)?$", line)
+            comment = said.group(1) if said else comment
+            match = re.match(r"#define ((?:MESHSYNC|MSY)_\w+)\s+(.+)$", line)
+            if match:
+                value = match.group(2)
+                for name, known, _ in found:
+                    value = re.sub(rf"\b{name}\b", known, value)
+                plain = re.sub(r"(?<=\d)[uUlL]+", "", value)
+                if re.fullmatch(r"[\d\s()+*<-]+", plain):
+                    value = str(eval(plain))  # Digits and operators alone, as just seen.
+                found.append((match.group(1), value, comment))
+    return found
+
+
 def check_complete():
     """Tables that promise to have all: every status somewhere, every limit in docs/limits.md."""
     everything = "\n".join(read(path) for path in documents())
@@ -159,12 +179,13 @@ def check_complete():
             if name not in everything:
                 yield f"docs: {name} stands in no document"
     if os.path.exists("docs/limits.md"):
-        limits = read("docs/limits.md")
-        for header in ("include/meshsync/types.h", "lib/base/limits.h"):
-            for name in re.findall(r"^#define ((?:MESHSYNC|MSY)_\w+) ", read(header),
-                                   re.MULTILINE):
-                if name not in limits:
-                    yield f"docs/limits.md: {name} is missing"
+        text = read("docs/limits.md")
+        for name, value, _ in limits():
+            row = re.search(rf"^\|\s*`{name}`\s*\|\s*([^|]*?)\s*\|", text, re.MULTILINE)
+            if row is None:
+                yield f"docs/limits.md: no row for {name}"
+            elif row.group(1).replace(",", "") != value:
+                yield f"docs/limits.md: {name} is {value}, not {row.group(1)}"
     if os.path.exists("docs/options.md"):
         options = read("docs/options.md")
         text = read("include/meshsync/options.h")
@@ -176,6 +197,10 @@ def check_complete():
 
 def main():
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+    if "--limits" in sys.argv[1:]:
+        for name, value, comment in limits():
+            print(f"| `{name}` | {value} | {comment} |")
+        return 0
     checks = [check_blocks, check_links, check_names(known_names()), check_targets, check_status]
     found = []
     paths = documents()
