@@ -183,6 +183,20 @@ bool msy_pending_proven(struct msy_pending *pending, uint32_t space, const struc
     return found;
 }
 
+const struct msy_pending_item *msy_pending_successor(const struct msy_pending *pending,
+                                                     uint32_t space, const struct msy_tip *tip)
+{
+    const struct msy_pending_item *item =
+        pending->buckets[pending_bucket(pending, space, &tip->actor, tip->seq)];
+    while (item != NULL &&
+           (item->reason != MSY_PENDING_CAUSE || item->space != space ||
+            item->tip.seq != tip->seq + 1 || !msy_actor_equal(&item->tip.actor, &tip->actor) ||
+            memcmp(item->prev, tip->hash, sizeof item->prev) != 0)) {
+        item = item->next;
+    }
+    return item;
+}
+
 static void pending_sweep(struct msy_pending *pending, enum msy_pending_reason reason,
                           uint32_t space, uint64_t now_ms)
 {

@@ -22,6 +22,7 @@ struct msy_pending_item {
     enum msy_pending_reason reason;
     uint32_t space;
     struct msy_tip tip;     /* Of the change itself. */
+    uint8_t prev[32];       /* Hash of the change before it in its chain. */
     struct msy_actor wants; /* CAUSE. */
     uint64_t wants_seq;
     uint64_t until_ms;
@@ -61,6 +62,9 @@ void msy_pending_accepted(struct msy_pending *pending, uint32_t space,
 /* A verified successor names the change (actor, seq, hash): when it waits for proof it becomes
  * ready, proven. Says whether it did. */
 bool msy_pending_proven(struct msy_pending *pending, uint32_t space, const struct msy_tip *tip);
+/* A change that waits for tip and is the next of its chain; NULL. Lent until the next call. */
+const struct msy_pending_item *msy_pending_successor(const struct msy_pending *pending,
+                                                     uint32_t space, const struct msy_tip *tip);
 /* Control records of space changed: what waits for membership there becomes ready. */
 void msy_pending_members(struct msy_pending *pending, uint32_t space);
 /* Time has passed. */

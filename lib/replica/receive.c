@@ -140,6 +140,7 @@ static meshsync_status receive_wait(struct msy_replica *replica,
     what.reason = reason;
     what.space = space->number;
     what.tip = item->tip;
+    memcpy(what.prev, item->prev, sizeof what.prev);
     what.until_ms = until_ms;
     what.proven = item->proven;
     if (wants != NULL) {
@@ -322,6 +323,26 @@ static meshsync_status receive_apply(struct msy_replica *replica, struct msy_spa
                  : MESHSYNC_OK;
 }
 
+/* Its own signature fails, but its successors may be waiting for it: one that verifies proves it. */
+static void receive_look_ahead(struct msy_replica *replica, struct msy_space_state *space,
+                               struct receive_item *item)
+{
+    struct msy_tip tip = item->tip;
+    while (!item->proven) {
+        const struct msy_pending_item *next =
+            msy_pending_successor(&replica->pending, space->number, &tip);
+        if (next == NULL) {
+            return;
+        }
+        struct receive_item later = {.bytes = msy_bytes(next->bytes, next->len),
+                                     .tip = next->tip,
+                                     .proven = next->proven};
+        receive_check(replica, space, &later);
+        item->proven = later.proven;
+        tip = later.tip;
+    }
+}
+
 /* What is missing before the change may be applied? *waits says that it was put aside. */
 static meshsync_status receive_gate(struct msy_replica *replica, struct msy_space_state *space,
                                     struct receive_item *item, bool *waits)
@@ -347,6 +368,7 @@ static meshsync_status receive_gate(struct msy_replica *replica, struct msy_spac
                    : status;
     }
     receive_check(replica, space, item);
+    receive_look_ahead(replica, space, item);
     if (!item->proven) {
         return receive_wait(replica, space, item, MSY_PENDING_PROOF, NULL, 0);
     }
@@ -419,6 +441,7 @@ meshsync_status msy_receive_retry(struct msy_replica *replica)
             msy_writeset_keep(&replica->set, msy_bytes(waiting->bytes, waiting->len));
         struct receive_item item = {
             .bytes = kept, .tip = waiting->tip, .proven = waiting->proven};
+        memcpy(item.prev, waiting->prev, sizeof item.prev);
         msy_pending_free(&replica->pending, waiting);
         if (kept.data == NULL) {
             return MESHSYNC_E_NO_MEMORY;

@@ -457,6 +457,12 @@ static meshsync_status replica_batch(struct msy_replica *replica,
             msy_writeset_drop_lent(&replica->set);
         }
     }
+    for (uint32_t i = 0; i < replica->spaces_count; i++) {
+        if (replica->spaces[i].control_dirty) { /* Own commits may let somebody in, too. */
+            replica->spaces[i].control_dirty = false;
+            msy_pending_members(&replica->pending, replica->spaces[i].number);
+        }
+    }
     if (status == MESHSYNC_OK && replica->pending.ready != NULL) {
         status = msy_receive_retry(replica);
     }
