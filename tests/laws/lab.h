@@ -13,7 +13,7 @@
 
 enum {
     LAB_REPLICAS_MAX = 5,
-    LAB_OPS_MAX = 6,      /* Of one request. */
+    LAB_OPS_MAX = 10,     /* Of one request. */
     LAB_REQUESTS_MAX = 5, /* Of one batch. */
     LAB_CONTEXTS_MAX = 16,
     LAB_CONTEXT_BYTES_MAX = 256,

@@ -188,7 +188,7 @@ static void act_commit(const struct weights *weights)
     uint32_t count = chance(weights->batch) ? 1 + draw(LAB_REQUESTS_MAX) : 1;
     for (uint32_t i = 0; i < count; i++) {
         requests[i].explicit_txn = chance(weights->explicit_txn);
-        requests[i].ops_count = chance(40) ? 1 : 1 + draw(LAB_OPS_MAX);
+        requests[i].ops_count = chance(25) ? 1 : 1 + draw(LAB_OPS_MAX);
         for (uint32_t k = 0; k < requests[i].ops_count; k++) {
             draw_op(weights, replica, &requests[i].ops[k]);
         }
