@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* 'meshnode run': the node on the network, until a signal ends it. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "control.h"
+#include "helpers.h"
+#include "notify.h"
+
+enum { RUN_SNAPSHOT_MS_MAX = 600 * 1000 }; /* So that an export may be slow. */
+
+struct run_log {
+    bool json;
+};
+
+static const char *const run_levels[] = {
+    [MESHSYNC_LOG_ERROR] = "error",
+    [MESHSYNC_LOG_WARN] = "warn",
+    [MESHSYNC_LOG_INFO] = "info",
+    [MESHSYNC_LOG_DEBUG] = "debug",
+};
+
+/* Called from any thread: one write for the whole line keeps lines apart. */
+static void run_on_log(void *user, int32_t level, const char *component, const char *message)
+{
+    const struct run_log *log = user;
+    bool known = level >= MESHSYNC_LOG_ERROR && level <= MESHSYNC_LOG_DEBUG;
+    const char *level_name = known ? run_levels[level] : "debug";
+    struct timespec now = {.tv_sec = 0};
+    struct tm utc = {.tm_mday = 1};
+    char when[64];
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    (void)gmtime_r(&now.tv_sec, &utc);
+    if (strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S", &utc) == 0) {
+        when[0] = '\0';
+    }
+    char *line = NULL;
+    int len = -1;
+    if (log->json) {
+        json_t *object = json_object();
+        char stamp[80];
+        (void)snprintf(stamp, sizeof stamp, "%s.%03ldZ", when, now.tv_nsec / 1000000);
+        bool good = json_put(object, "time", json_string(stamp)) &&
+                    json_put(object, "level", json_string(level_name)) &&
+                    json_put(object, "component", json_string(component)) &&
+                    json_put(object, "message", json_of_bytes(meshsync_bytes_of(message)));
+        char *text = good ? json_dumps(object, JSON_COMPACT) : NULL;
+        len = text != NULL ? asprintf(&line, "%s\n", text) : -1;
+        free(text);
+        json_decref(object);
+    } else {
+        len = asprintf(&line, "%s.%03ldZ %-5s %s: %s\n", when, now.tv_nsec / 1000000, level_name,
+                       component, message);
+    }
+    if (len > 0) {
+        (void)io_write_all(STDERR_FILENO, line, (size_t)len); /* Nobody to tell otherwise. */
+        free(line);
+    }
+}
+
+static int run_open(struct cli_context *ctx, struct run_log *log)
+{
+    int verbose = 0;
+    while (cli_text_at(&ctx->args, CLI_OPT_VERBOSE, verbose) != NULL) {
+        verbose++;
+    }
+    meshsync_options options;
+    meshsync_options_init(&options, sizeof options);
+    options.path = ctx->dir;
+    options.log = run_on_log;
+    options.log_user = log;
+    options.log_level = verbose > 1   ? MESHSYNC_LOG_DEBUG
+                        : verbose > 0 ? MESHSYNC_LOG_INFO
+                                      : MESHSYNC_LOG_WARN;
+    options.busy_wait_ms = CLI_BUSY_MS_MAX;
+    options.snapshot_ms_max = RUN_SNAPSHOT_MS_MAX;
+    meshsync_error error = {.status = MESHSYNC_OK};
+    meshsync_status status = meshsync_node_open(&options, &ctx->node, &error);
+    if (status == MESHSYNC_E_STORE_LOCKED) {
+        return cli_fail(ctx, status, "another node runs on '%s'", ctx->dir);
+    }
+    if (status == MESHSYNC_OK) {
+        status = meshsync_node_start(ctx->node, &error);
+    }
+    return status == MESHSYNC_OK ? CLI_EXIT_DONE : cli_error(ctx, status, &error);
+}
+
+static int run_say_listening(struct cli_context *ctx, const char *bound)
+{
+    if (!ctx->json) {
+        io_printf(&ctx->io, "listening on %s\n", bound);
+        return CLI_EXIT_DONE;
+    }
+    json_t *line = json_object();
+    if (!json_put(line, "listening", json_string(bound))) {
+        json_decref(line);
+        return no_memory(ctx);
+    }
+    return json_line(ctx, line) ? CLI_EXIT_DONE : no_memory(ctx);
+}
+
+static int run_connect(struct cli_context *ctx)
+{
+    meshsync_error error = {.status = MESHSYNC_OK};
+    const char *address = NULL;
+    for (int i = 0; (address = cli_text_at(&ctx->args, CLI_OPT_LISTEN, i)) != NULL; i++) {
+        char bound[MESHSYNC_ADDRESS_BYTES_MAX] = "";
+        meshsync_status status = meshsync_node_listen(ctx->node, address, bound, &error);
+        int code =
+            status == MESHSYNC_OK ? run_say_listening(ctx, bound) : cli_error(ctx, status, &error);
+        if (code != CLI_EXIT_DONE) {
+            return code;
+        }
+    }
+    for (int i = 0; (address = cli_text_at(&ctx->args, CLI_OPT_PEER, i)) != NULL; i++) {
+        meshsync_status status = meshsync_peer_add(ctx->node, address, &error);
+        if (status != MESHSYNC_OK) {
+            return cli_error(ctx, status, &error);
+        }
+    }
+    return CLI_EXIT_DONE;
+}
+
+static void run_say_ready(struct cli_context *ctx)
+{
+    bool listening = cli_given(&ctx->args, CLI_OPT_LISTEN);
+    if (ctx->json) {
+        io_text(&ctx->io, "{\"ready\":true}\n");
+    } else {
+        io_printf(&ctx->io, "ready%s\n",
+                  listening ? ""
+                            : "; not listening: --listen ADDR:PORT lets others dial this node");
+    }
+    io_flush(&ctx->io);
+    if (!notify_send("READY=1\nSTATUS=Replicating")) {
+        io_err(&ctx->io, "meshnode: run: NOTIFY_SOCKET does not take messages\n");
+    }
+}
+
+/* The signals that end the node, held back in every thread. */
+static void run_hold_signals(sigset_t *set)
+{
+    (void)sigemptyset(set);
+    (void)sigaddset(set, SIGTERM);
+    (void)sigaddset(set, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, set, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+static int run_serve(struct cli_context *ctx, const sigset_t *signals)
+{
+    struct control_server server;
+    int code = run_connect(ctx);
+    if (code != CLI_EXIT_DONE) {
+        return code;
+    }
+    if (!control_server_start(&server, ctx->node, ctx->dir)) {
+        return cli_fail(ctx, MESHSYNC_E_RESOURCE, "the control socket in '%s': %s", ctx->dir,
+                        strerror(errno));
+    }
+    run_say_ready(ctx);
+    int which = 0;
+    while (sigwait(signals, &which) != 0) {
+    }
+    /* A second signal ends the process at once. */
+    (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+    (void)notify_send("STOPPING=1"); /* Nothing to do about it. */
+    control_server_stop(&server);
+    return CLI_EXIT_DONE;
+}
+
+int cmd_run(struct cli_context *ctx, int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    struct run_log log = {.json = ctx->json};
+    sigset_t signals;
+    run_hold_signals(&signals);
+    int code = run_open(ctx, &log);
+    if (code == CLI_EXIT_DONE) {
+        code = run_serve(ctx, &signals);
+    }
+    meshsync_status status = meshsync_node_close(ctx->node);
+    ctx->node = NULL;
+    return code != CLI_EXIT_DONE || status == MESHSYNC_OK ? code : cli_error(ctx, status, NULL);
+}
