@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "laws/lab.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -653,6 +654,9 @@ static void lab_base_found(struct lab *lab)
 void lab_open(struct lab *lab, const char *program)
 {
     memset(lab, 0, sizeof *lab);
+    /* Replicas come and go by the thousand: their memory need not go back to the system. */
+    (void)mallopt(M_MMAP_THRESHOLD, LAB_BUF_MAX);
+    (void)mallopt(M_TRIM_THRESHOLD, LAB_BUF_MAX);
     lab->program = program;
     lab->loud = getenv("MESHSYNC_VERBOSE") != NULL;
     msy_alloc_init(&lab->alloc, NULL, NULL, 0);

@@ -2,7 +2,8 @@
 /*
  * Shows, for each type and without luck, that no order of arrival matters: every history of up to
  * four ops at up to three replicas, with every choice of what each writer had seen, is handed to a
- * newcomer in every order, and each time the same state results, equal to the model's.
+ * newcomer in every causal order (up to three ops: in every order), and each time the same state
+ * results, equal to the model's. Histories of four ops use the first two kinds of op of their type.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +15,15 @@
 
 #include "laws/lab.h"
 
-enum { STEPS_MAX = 4, ALPHABET_MAX = 4, WRITERS = 3, OBSERVER = 3, REPLICAS = 4 };
+enum {
+    STEPS_MAX = 4,
+    STEPS_WHOLE_MAX = 3, /* So long all letters are used, and all orders. */
+    ALPHABET_MAX = 4,
+    LETTERS_LONG = 2,
+    WRITERS = 3,
+    OBSERVER = 3,
+    REPLICAS = 4
+};
 
 static struct lab lab;
 
@@ -140,6 +149,18 @@ static bool next_order(uint32_t *items, uint32_t count)
     return true;
 }
 
+static bool order_is_causal(const uint32_t *order, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t k = i + 1; k < count; k++) {
+            if (model_sees(&lab.model, order[i], order[k])) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 static void observer_renew(void)
 {
     struct lab_replica *observer = &lab.replicas[OBSERVER];
@@ -161,6 +182,7 @@ static void history_deliver(const struct history *history)
 {
     uint32_t order[STEPS_MAX];
     uint32_t count = 0;
+    bool more = false;
     for (uint32_t i = 0; i < history->steps; i++) {
         if (history->change[i] >= 0) {
             order[count++] = (uint32_t)history->change[i];
@@ -177,7 +199,10 @@ static void history_deliver(const struct history *history)
         assert_int_equal(model_set_count(&lab.replicas[OBSERVER].accepted), lab.model.count);
         lab_check(&lab, OBSERVER);
         orders_count += 1;
-    } while (next_order(order, count));
+        while ((more = next_order(order, count)) && history->steps > STEPS_WHOLE_MAX &&
+               !order_is_causal(order, count)) {
+        }
+    } while (more);
 }
 
 /* What a writer may have seen: closed under causes, with all that it wrote and saw before. */
@@ -236,8 +261,9 @@ static void histories(struct history *history, uint32_t step)
     }
     for (uint32_t writer = 0; writer < WRITERS; writer++) {
         history->writer[step] = writer;
-        for (uint32_t letter = 0;
-             writer_allowed(history, step) && letter < history->alphabet->letters_count; letter++) {
+        uint32_t letters = history->steps > STEPS_WHOLE_MAX ? LETTERS_LONG
+                                                            : history->alphabet->letters_count;
+        for (uint32_t letter = 0; writer_allowed(history, step) && letter < letters; letter++) {
             history->letter[step] = letter;
             histories_seen(history, step);
         }
@@ -247,7 +273,7 @@ static void histories(struct history *history, uint32_t step)
 static void run_alphabet(const struct alphabet *alphabet)
 {
     const char *text = getenv("MESHSYNC_STEPS");
-    uint32_t steps = alphabet->letters_count > 2 ? STEPS_MAX - 1 : STEPS_MAX;
+    uint32_t steps = STEPS_MAX;
     if (text != NULL && text[0] != '\0') {
         steps = (uint32_t)strtoul(text, NULL, 10);
         steps = steps > STEPS_MAX ? STEPS_MAX : steps;
