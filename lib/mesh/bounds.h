@@ -51,6 +51,10 @@
 /* How long a push may come after its note, between two round trips and these, ms. */
 #define MSY_PUSH_WAIT_MS_MIN 20u
 #define MSY_PUSH_WAIT_MS_MAX 200u
+/* A pushed change that is not durable here after is asked for, ms. */
+#define MSY_PUSH_LANDS_MS 1000u
+/* A peer is asked again not to push, at most once in, ms. */
+#define MSY_PRUNE_MS 1000u
 /* A wanted tip without progress of its stream is asked for elsewhere after, ms. */
 #define MSY_WANT_PROGRESS_MS 3000u
 /* Back-off of a wanted tip that did not come, ms. */

@@ -108,10 +108,13 @@ void msy_channel_clear(struct msy_mesh *mesh, struct msy_link *link, struct msy_
     channel->synced = false;
     channel->vector_due = false;
     channel->fetching = false;
+    channel->credited = false;
     channel->fetch_credit = 0;
     channel->credit_due = 0;
     channel->flying = 0;
+    channel->asked = 0;
     channel->serving = false;
+    channel->heard_wants = 0;
     channel->credit = 0;
 }
 

@@ -33,8 +33,8 @@ static meshsync_status handshake_write(struct msy_mesh *mesh, struct msy_link *l
         memcpy(payload_bytes, mesh->scratch.data, payload_len);
         msy_buf_reset(&mesh->scratch);
     }
-    status = msy_noise_write(&link->noise, (meshsync_bytes){payload_bytes, payload_len},
-                             &mesh->scratch);
+    status =
+        msy_noise_write(&link->noise, (meshsync_bytes){payload_bytes, payload_len}, &mesh->scratch);
     return status == MESHSYNC_OK ? msy_link_put_record(link, msy_buf_bytes(&mesh->scratch))
                                  : status;
 }
@@ -44,10 +44,10 @@ void msy_handshake_start(struct msy_mesh *mesh, struct msy_link *link)
     uint8_t public_key[MSY_DH_BYTES];
     uint8_t secret[MSY_DH_BYTES];
     msy_identity_dh(mesh->identity, public_key, secret);
-    msy_noise_init(&link->noise, !link->accepted, secret, public_key, NULL,
-                   (meshsync_bytes){(const uint8_t *)handshake_prologue,
-                                    sizeof handshake_prologue - 1},
-                   mesh->entropy);
+    msy_noise_init(
+        &link->noise, !link->accepted, secret, public_key, NULL,
+        (meshsync_bytes){(const uint8_t *)handshake_prologue, sizeof handshake_prologue - 1},
+        mesh->entropy);
     msy_wipe(secret, sizeof secret);
     if (!link->accepted) {
         meshsync_status status = handshake_write(mesh, link, false);

@@ -140,7 +140,6 @@ void msy_link_close(struct msy_mesh *mesh, struct msy_link *link, meshsync_statu
     if (live) {
         msy_address_device_gone(mesh, link->device);
     }
-    mesh->links_at_ms = mesh->now_ms;
 }
 
 /* --- in -------------------------------------------------------------------------------------- */
@@ -168,6 +167,7 @@ void msy_link_up(struct msy_mesh *mesh, const struct msy_mesh_event *event)
         return;
     }
     msy_link_move(link, MSY_LINK_GREETING);
+    link->heard_ms = mesh->now_ms;
     size_t n = strlen(remote);
     if (n < sizeof link->remote) {
         memcpy(link->remote, remote, n + 1);
@@ -269,8 +269,8 @@ static meshsync_status link_seal(struct msy_link *link)
         n = n < MSY_RECORD_PLAIN_BYTES_MAX ? n : MSY_RECORD_PLAIN_BYTES_MAX;
         status = msy_buf_append_be16(&link->out, (uint16_t)(n + MSY_NOISE_TAG_BYTES));
         if (status == MESHSYNC_OK) {
-            status = msy_noise_seal(&link->sending,
-                                    (meshsync_bytes){link->plain.data + at, n}, &link->out);
+            status = msy_noise_seal(&link->sending, (meshsync_bytes){link->plain.data + at, n},
+                                    &link->out);
         }
         at += n;
     }

@@ -58,26 +58,30 @@ struct msy_channel {
     uint8_t invite[32];
     uint8_t proof[64];
     /* What the peer holds. */
-    bool told;       /* Its first whole vector has come. */
-    bool synced;     /* Nothing of it is left to fetch; was noticed. */
-    bool vector_due; /* Our whole vector must be sent (again) when there is room. */
+    bool told;                 /* Its first whole vector has come. */
+    bool synced;               /* Nothing of it is left to fetch; was noticed. */
+    bool vector_due;           /* Our whole vector must be sent (again) when there is room. */
     struct msy_vector durable; /* By its word. */
     struct msy_vector sent;    /* By us, in this session. */
     /* Fetching from it. */
-    bool fetching;         /* A WANT is out and no END has come. */
-    int64_t fetch_credit;  /* What it may still send. */
-    uint64_t credit_due;   /* Dealt with, not given back. */
-    uint32_t flying;       /* Its streamed batches at the replica. */
-    uint32_t wants_count;  /* Wants that were asked here. */
+    bool fetching;        /* A WANT is out and no END has come. */
+    uint64_t asked;       /* WANTs sent. */
+    bool credited;        /* It was given its first credit. */
+    int64_t fetch_credit; /* What it may still send. */
+    uint64_t credit_due;  /* Dealt with, not given back. */
+    uint32_t flying;      /* Its streamed batches at the replica. */
+    uint32_t wants_count; /* Wants that were asked here. */
     uint64_t progress_ms;
     /* Serving it. */
     bool serving;
+    uint64_t heard_wants; /* WANTs received. */
     int64_t credit;
     struct msy_stream stream;
-    struct msy_vector served; /* Tips that the stream leads to. */
+    struct msy_vector served;   /* Tips that the stream leads to. */
     struct msy_lazy_set lazy;   /* Devices whose changes it does not want pushed. */
     struct msy_lazy_set pruned; /* Devices that we asked it not to push. */
     uint8_t digest_sent[32];    /* Vector hash of our last DIGEST. */
+    uint64_t digest_ms;         /* When its last DIGEST was looked at. */
 };
 
 enum msy_link_state {
@@ -143,7 +147,7 @@ struct msy_link {
     uint32_t slots_count;
     uint32_t slots_cap;
     uint32_t ours_next;
-    uint32_t serve_next; /* Index of the channel whose turn it is. */
+    uint32_t serve_next;           /* Index of the channel whose turn it is. */
     struct msy_expected *expected; /* Owned, ascending by id. */
     uint32_t expected_count;
     uint32_t expected_cap;
@@ -158,7 +162,8 @@ struct msy_want {
     uint32_t link;  /* Asked there; 0: nowhere. */
     uint32_t avoid; /* It did not come from this link. */
     uint32_t tries;
-    bool cause; /* A change waits for it. */
+    bool cause; /* Only a change that waits for it names it; no peer said it has it. */
+    bool fresh; /* To be asked for in this step. */
 };
 
 struct msy_mesh_space {
@@ -168,14 +173,15 @@ struct msy_mesh_space {
     uint8_t id[MESHSYNC_SPACE_ID_BYTES];
     uint8_t discovery[32];
     uint8_t invite_seed[32];
-    bool stale;                /* vector must be read again. */
-    struct msy_vector vector;  /* Durable here. */
-    struct msy_vector fresh;   /* Its tips since the last notes. */
-    struct msy_vector flying;  /* Received, at the replica. */
+    bool stale;               /* vector must be read again. */
+    struct msy_vector vector; /* Durable here. */
+    struct msy_vector fresh;  /* Its tips since the last notes. */
+    struct msy_vector flying; /* Received, at the replica. */
     uint32_t flying_count;
     struct msy_want *wants; /* Owned, ascending by actor. */
     uint32_t wants_count;
     uint32_t wants_cap;
+    bool touched; /* Records of it are in the batch at hand. */
     uint64_t changed_ms;
     uint64_t compared_ms;
     uint64_t noted_ms;
@@ -187,12 +193,13 @@ struct msy_mesh_space {
 
 struct msy_address {
     char text[MSY_ADDRESS_BYTES_MAX];
-    bool seed; /* Dialled for ever. */
-    bool self; /* Leads to us. */
+    bool seed;     /* Dialled for ever. */
+    bool self;     /* Leads to us. */
     bool own_word; /* Told by its own device. */
     bool has_device;
     uint8_t device[MSY_DEVICE_BYTES];
-    uint32_t link; /* 0: none. */
+    uint8_t instance[MSY_INSTANCE_BYTES]; /* Of the last session through it. */
+    uint32_t link;                        /* 0: none. */
     uint32_t failures;
     uint64_t retry_at_ms;
     uint64_t heard_unix_ms;
@@ -239,13 +246,13 @@ struct msy_mesh {
     uint64_t now_ms;
     uint64_t unix_ms;
     bool stopping;
-    bool held;               /* Somebody's durable vector grew in this step. */
-    meshsync_status failed;  /* The first failure of this step to report. */
+    bool held;                        /* Somebody's durable vector grew in this step. */
+    meshsync_status failed;           /* The first failure of this step to report. */
     struct msy_mesh_effects *effects; /* Of this step. */
     struct msy_link **links;          /* Owned, ascending by number. */
     uint32_t links_count;
     uint32_t links_cap;
-    uint32_t link_next; /* Odd. */
+    uint32_t link_next;             /* Odd. */
     struct msy_mesh_space **spaces; /* Owned, ascending by number. */
     uint32_t spaces_count;
     uint32_t spaces_cap;
@@ -380,8 +387,7 @@ void msy_channel_move(struct msy_channel *channel, enum msy_channel_state next);
 /* Ends all exchange on it and forgets what the peer holds. */
 void msy_channel_clear(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel);
 /* Takes it out of the link for good. */
-void msy_channel_remove(struct msy_mesh *mesh, struct msy_link *link,
-                        struct msy_channel *channel);
+void msy_channel_remove(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel);
 void msy_channels_free(struct msy_mesh *mesh, struct msy_link *link);
 /* The channel that the peer calls number: E_PROTOCOL when there is no such number; NULL when it is
  * not open (any more), and the message is to be skipped. */
@@ -409,6 +415,8 @@ void msy_ack_vector(struct msy_mesh *mesh, struct msy_link *link, struct msy_cha
 void msy_ack_notes(struct msy_mesh *mesh, struct msy_mesh_space *space);
 /* A tip became durable here: it will be noted. */
 void msy_ack_fresh(struct msy_mesh *mesh, struct msy_mesh_space *space, const struct msy_tip *tip);
+/* All peers are to be told the whole vector instead of notes. */
+void msy_ack_retell(struct msy_mesh *mesh, struct msy_mesh_space *space);
 /* VECTOR and NOTE. */
 meshsync_status msy_ack_on_tips(struct msy_mesh *mesh, struct msy_link *link,
                                 enum msy_message_type type, meshsync_bytes content);
@@ -486,7 +494,6 @@ bool msy_address_is_local(const char *text);
 /* --- digest.c --------------------------------------------------------------------------------- */
 
 void msy_digest_due(struct msy_mesh *mesh, struct msy_mesh_space *space);
-meshsync_status msy_digest_on(struct msy_mesh *mesh, struct msy_link *link,
-                              meshsync_bytes content);
+meshsync_status msy_digest_on(struct msy_mesh *mesh, struct msy_link *link, meshsync_bytes content);
 
 #endif

@@ -43,35 +43,35 @@ struct msy_mesh_options {
 };
 
 enum msy_mesh_event_type {
-    MSY_MESH_TICK = 1,        /* now_ms reached what the last step returned as its timer. */
-    MSY_MESH_LINK_UP = 2,     /* link is connected; accepted: by a listener, else by a DIAL. */
-    MSY_MESH_LINK_DOWN = 3,   /* link is gone, or could not be made: status, text. */
-    MSY_MESH_LINK_BYTES = 4,  /* bytes arrived on link. */
+    MSY_MESH_TICK = 1,         /* now_ms reached what the last step returned as its timer. */
+    MSY_MESH_LINK_UP = 2,      /* link is connected; accepted: by a listener, else by a DIAL. */
+    MSY_MESH_LINK_DOWN = 3,    /* link is gone, or could not be made: status, text. */
+    MSY_MESH_LINK_BYTES = 4,   /* bytes arrived on link. */
     MSY_MESH_LINK_DRAINED = 5, /* out_bytes of link's output are still unsent. */
-    MSY_MESH_COMMITTED = 6,   /* Records lsn_first to lsn_last are durable. */
-    MSY_MESH_RECEIVED = 7,    /* The replica dealt with the SUBMIT of this id. */
-    MSY_MESH_SPACES = 8,      /* The list of spaces, or membership, changed. */
-    MSY_MESH_MISSING = 9,     /* A cause is not here: ask for tip in space. */
-    MSY_MESH_PEER_ADD = 10,   /* Dial text, for ever. */
+    MSY_MESH_COMMITTED = 6,    /* Records lsn_first to lsn_last are durable. */
+    MSY_MESH_RECEIVED = 7,     /* The replica dealt with the SUBMIT of this id. */
+    MSY_MESH_SPACES = 8,       /* The list of spaces, or membership, changed. */
+    MSY_MESH_MISSING = 9,      /* A cause is not here: ask for tip in space. */
+    MSY_MESH_PEER_ADD = 10,    /* Dial text, for ever. */
     MSY_MESH_PEER_REMOVE = 11, /* Stop; status of the step: E_NOT_FOUND when it is not dialled. */
-    MSY_MESH_LISTENING = 12,  /* We are reachable at text; told to peers. */
-    MSY_MESH_STOP = 13        /* Say goodbye on all sessions and close them. */
+    MSY_MESH_LISTENING = 12,   /* We are reachable at text; told to peers. */
+    MSY_MESH_STOP = 13         /* Say goodbye on all sessions and close them. */
 };
 
 struct msy_mesh_event {
     enum msy_mesh_event_type type;
-    uint64_t now_ms; /* Monotonic ms for timers. In every event. */
+    uint64_t now_ms;  /* Monotonic ms for timers. In every event. */
     uint64_t unix_ms; /* Wall clock, for expiry and what is shown. In every event. */
-    uint32_t link;   /* Chosen by the shell, never reused in a run. */
+    uint32_t link;    /* Chosen by the shell, never reused in a run. */
     int32_t accepted;
     meshsync_bytes bytes; /* Lent for the step. */
     const char *text;     /* Address or words, lent; LINK_UP: the remote address. */
     meshsync_status status;
     uint64_t out_bytes;
-    uint64_t id;          /* RECEIVED. */
-    uint32_t space;       /* MISSING. */
-    struct msy_tip tip;   /* MISSING. */
-    uint64_t lsn_first, lsn_last; /* COMMITTED. */
+    uint64_t id;                                              /* RECEIVED. */
+    uint32_t space;                                           /* MISSING. */
+    struct msy_tip tip;                                       /* MISSING. */
+    uint64_t lsn_first, lsn_last;                             /* COMMITTED. */
     uint32_t accepted_count, duplicate_count, rejected_count; /* RECEIVED. */
 };
 

@@ -113,8 +113,8 @@ void msy_session_start(struct msy_mesh *mesh, struct msy_link *link)
     mesh->entropy.fill(mesh->entropy.user, link->pad_key, sizeof link->pad_key);
     msy_link_wake(mesh, &link->beat_at_ms, mesh->now_ms + mesh->keepalive_ms);
     msy_log_write(mesh->log, MSY_LOG_INFO, "mesh", "session on link %u with %02x%02x%02x%02x, %s",
-                  link->number, link->device[0], link->device[1], link->device[2],
-                  link->device[3], link->remote);
+                  link->number, link->device[0], link->device[1], link->device[2], link->device[3],
+                  link->remote);
     if (memcmp(link->device, mesh->device, sizeof mesh->device) == 0) {
         msy_log_write(mesh->log, MSY_LOG_WARN, "mesh", "another node has this node's identity");
     }
@@ -236,8 +236,8 @@ static meshsync_status session_on_hello(struct msy_mesh *mesh, struct msy_link *
     if (numbers[1] < MSY_MESSAGE_BYTES_MAX) {
         return MESHSYNC_E_UNSUPPORTED; /* It could not take every change. */
     }
-    uint64_t apart_ms = numbers[0] > mesh->unix_ms ? numbers[0] - mesh->unix_ms
-                                                   : mesh->unix_ms - numbers[0];
+    uint64_t apart_ms =
+        numbers[0] > mesh->unix_ms ? numbers[0] - mesh->unix_ms : mesh->unix_ms - numbers[0];
     if (apart_ms > SESSION_CLOCK_MS_MAX) {
         msy_log_write(mesh->log, MSY_LOG_WARN, "mesh", "the clock of link %u is %llu ms off ours",
                       link->number, (unsigned long long)apart_ms);

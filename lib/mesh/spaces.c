@@ -200,8 +200,8 @@ static void spaces_blind(const struct msy_link *link, const struct msy_mesh_spac
         {&role, 1},
         {link->hash, sizeof link->hash},
     };
-    msy_hash_keyed(id, MSY_BLIND_BYTES,
-                   (meshsync_bytes){space->discovery, sizeof space->discovery}, parts, 3);
+    msy_hash_keyed(id, MSY_BLIND_BYTES, (meshsync_bytes){space->discovery, sizeof space->discovery},
+                   parts, 3);
 }
 
 static int spaces_compare_ids(const void *a, const void *b)
@@ -213,9 +213,8 @@ static int spaces_compare_ids(const void *a, const void *b)
 static meshsync_status spaces_expect(struct msy_mesh *mesh, struct msy_link *link, uint32_t count)
 {
     if (count > link->expected_cap) {
-        struct msy_expected *grown =
-            msy_resize(mesh->alloc, link->expected, link->expected_cap * sizeof *grown,
-                       count * sizeof *grown);
+        struct msy_expected *grown = msy_resize(
+            mesh->alloc, link->expected, link->expected_cap * sizeof *grown, count * sizeof *grown);
         if (grown == NULL) {
             return MESHSYNC_E_NO_MEMORY;
         }
@@ -262,8 +261,8 @@ void msy_spaces_offer(struct msy_mesh *mesh, struct msy_link *link)
         /* The same padding in each list of a session, so that lists cannot be compared. */
         const meshsync_bytes parts[2] = {
             {(const uint8_t *)spaces_pad_label, sizeof spaces_pad_label - 1}, {index, 4}};
-        msy_hash_keyed(id, MSY_BLIND_BYTES,
-                       (meshsync_bytes){link->pad_key, sizeof link->pad_key}, parts, 2);
+        msy_hash_keyed(id, MSY_BLIND_BYTES, (meshsync_bytes){link->pad_key, sizeof link->pad_key},
+                       parts, 2);
     }
     qsort(ids, padded, MSY_BLIND_BYTES, spaces_compare_ids);
     msy_session_wrote(mesh, link, msy_message_put_spaces(&link->plain, ids, padded));
@@ -281,8 +280,7 @@ static meshsync_status spaces_lets_in(struct msy_mesh *mesh, struct msy_store_tx
     if (*may) {
         return MESHSYNC_OK;
     }
-    meshsync_status status =
-        ports->is_member(ports->user, txn, space->number, link->device, may);
+    meshsync_status status = ports->is_member(ports->user, txn, space->number, link->device, may);
     if (status == MESHSYNC_OK && !*may && channel->has_invite) {
         status = ports->may_join(ports->user, txn, space->number, link->device, channel->invite,
                                  channel->proof, mesh->unix_ms, may);
@@ -313,8 +311,7 @@ static meshsync_status spaces_put_open(struct msy_mesh *mesh, struct msy_link *l
     return msy_message_put_open(&link->plain, &open);
 }
 
-static void spaces_opened(struct msy_mesh *mesh, struct msy_link *link,
-                          struct msy_channel *channel)
+static void spaces_opened(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel)
 {
     link->opened = true;
     msy_link_wake(mesh, &link->tell_at_ms, mesh->now_ms);
@@ -413,8 +410,8 @@ meshsync_status msy_spaces_on_list(struct msy_mesh *mesh, struct msy_link *link,
             continue;
         }
         struct msy_channel *channel = msy_channel_make(mesh, link, space->number);
-        status = channel == NULL ? MESHSYNC_E_NO_MEMORY
-                                 : spaces_judge(mesh, txn, link, channel, space);
+        status =
+            channel == NULL ? MESHSYNC_E_NO_MEMORY : spaces_judge(mesh, txn, link, channel, space);
     }
     msy_store_abort(txn);
     return status;
