@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shell/backup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    BACKUP_VERSION = 1,
+    BACKUP_HEADER_BYTES = 4096,
+    BACKUP_BLOCK_BYTES = 1 << 20,
+    BACKUP_MAGIC_BYTES = 16,
+    BACKUP_STORE_ID_BYTES = 16,
+    /* Where fields begin in the header; the rest is zero. */
+    BACKUP_AT_VERSION = 16,
+    BACKUP_AT_STORE_VERSION = 20,
+    BACKUP_AT_LENGTH = 24,
+    BACKUP_AT_STORE_ID = 32,
+    BACKUP_AT_NODE_ID = 48,
+    BACKUP_AT_SEED = 80
+};
+
+static const uint8_t backup_magic[BACKUP_MAGIC_BYTES] = "meshsync backup";
+
+/* ---- Files ---- */
+
+static meshsync_status backup_errno(meshsync_error *error, int errno_value, const char *what)
+{
+    meshsync_status status = errno_value == ENOSPC || errno_value == EDQUOT
+                                 ? MESHSYNC_E_DISK_FULL
+                             : errno_value == EACCES || errno_value == EPERM
+                                 ? MESHSYNC_E_PERMISSION
+                             : errno_value == ENOENT ? MESHSYNC_E_NOT_FOUND
+                             : errno_value == EEXIST ? MESHSYNC_E_EXISTS
+                                                     : MESHSYNC_E_IO;
+    return msy_fail_errno(error, status, errno_value, "%s", what);
+}
+
+static meshsync_status backup_write_all(int fd, const uint8_t *bytes, size_t len, off_t at,
+                                        meshsync_error *error)
+{
+    while (len > 0) {
+        ssize_t wrote = pwrite(fd, bytes, len, at);
+        if (wrote < 0 && errno == EINTR) {
+            continue;
+        }
+        if (wrote < 0) {
+            return backup_errno(error, errno, "writing the backup");
+        }
+        bytes += wrote;
+        len -= (size_t)wrote;
+        at += wrote;
+    }
+    return MESHSYNC_OK;
+}
+
+/* Reads exactly len bytes. */
+static meshsync_status backup_read_all(int fd, uint8_t *bytes, size_t len, off_t at,
+                                       meshsync_error *error)
+{
+    while (len > 0) {
+        ssize_t got = pread(fd, bytes, len, at);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            return backup_errno(error, errno, "reading the backup");
+        }
+        if (got == 0) {
+            return msy_fail(error, MESHSYNC_E_STORE_CORRUPT, "the backup is cut short");
+        }
+        bytes += got;
+        len -= (size_t)got;
+        at += got;
+    }
+    return MESHSYNC_OK;
+}
+
+/* Hash chained over blocks: h = H(h, block), beginning with 32 zero bytes. */
+static meshsync_status backup_hash(struct msy_alloc *alloc, int fd, uint64_t len,
+                                   uint8_t hash[MSY_HASH_BYTES], meshsync_error *error)
+{
+    uint8_t *block = (uint8_t *)msy_new(alloc, BACKUP_BLOCK_BYTES);
+    meshsync_status status = MESHSYNC_OK;
+    memset(hash, 0, MSY_HASH_BYTES);
+    if (block == NULL) {
+        return msy_fail(error, MESHSYNC_E_NO_MEMORY, "backup: no memory");
+    }
+    for (uint64_t at = 0; at < len && status == MESHSYNC_OK;) {
+        uint64_t left = len - at;
+        size_t n = left < BACKUP_BLOCK_BYTES ? (size_t)left : (size_t)BACKUP_BLOCK_BYTES;
+        status = backup_read_all(fd, block, n, (off_t)at, error);
+        const meshsync_bytes parts[] = {{hash, MSY_HASH_BYTES}, {block, n}};
+        if (status == MESHSYNC_OK) {
+            msy_hash(hash, MSY_HASH_BYTES, parts, 2);
+        }
+        at += n;
+    }
+    msy_wipe(block, BACKUP_BLOCK_BYTES); /* The first holds the seed. */
+    msy_free(alloc, block, BACKUP_BLOCK_BYTES);
+    return status;
+}
+
+static meshsync_status backup_sync_folder(const char *folder, meshsync_error *error)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return backup_errno(error, errno, "opening a folder to sync it");
+    }
+    int result = fsync(fd);
+    int errno_value = errno;
+    (void)close(fd); /* Nothing was written through it. */
+    return result == 0 || errno_value == EINVAL
+               ? MESHSYNC_OK
+               : backup_errno(error, errno_value, "syncing a folder");
+}
+
+/* The folder that holds a file is synced, so that its name survives a power cut. */
+static meshsync_status backup_sync_parent(const char *file, meshsync_error *error)
+{
+    char folder[2048];
+    const char *slash = strrchr(file, '/');
+    size_t len = slash == NULL ? 0 : (size_t)(slash - file);
+    if (len >= sizeof folder) {
+        return MESHSYNC_OK; /* A path that long is not worth an error: the data is synced. */
+    }
+    memcpy(folder, file, len);
+    folder[len] = '\0';
+    if (slash == NULL) {
+        return backup_sync_folder(".", error);
+    }
+    return backup_sync_folder(len == 0 ? "/" : folder, error);
+}
+
+/* ---- Writing ---- */
+
+static meshsync_status backup_store_id(meshsync_node *node, uint8_t *out, meshsync_error *error)
+{
+    struct msy_store_txn *txn = NULL;
+    meshsync_bytes value;
+    meshsync_status status = msy_node_begin_read(node, &txn, error);
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
+    status = msy_store_get(txn, MSY_TABLE_META, msy_key_name(MSY_META_STORE_ID), &value);
+    if (status == MESHSYNC_OK && value.len == BACKUP_STORE_ID_BYTES) {
+        memcpy(out, value.data, value.len);
+    } else {
+        status = msy_fail(error, MESHSYNC_E_STORE_CORRUPT, "the store's id cannot be read");
+    }
+    msy_node_end_read(txn);
+    return status;
+}
+
+static meshsync_status backup_header(meshsync_node *node, uint64_t length, uint8_t *header,
+                                     meshsync_error *error)
+{
+    memset(header, 0, BACKUP_HEADER_BYTES);
+    memcpy(header, backup_magic, sizeof backup_magic);
+    msy_put_be32(header + BACKUP_AT_VERSION, BACKUP_VERSION);
+    msy_put_be32(header + BACKUP_AT_STORE_VERSION, MSY_SCHEMA_VERSION);
+    msy_put_be64(header + BACKUP_AT_LENGTH, length);
+    memcpy(header + BACKUP_AT_NODE_ID, node->id, sizeof node->id);
+    msy_identity_seed(node->identity, header + BACKUP_AT_SEED);
+    return backup_store_id(node, header + BACKUP_AT_STORE_ID, error);
+}
+
+static meshsync_status backup_fill(meshsync_node *node, int fd, uint8_t *header,
+                                   meshsync_error *error)
+{
+    uint8_t hash[MSY_HASH_BYTES];
+    struct stat written;
+    if (lseek(fd, BACKUP_HEADER_BYTES, SEEK_SET) < 0) {
+        return backup_errno(error, errno, "backup: moving in the file");
+    }
+    meshsync_status status = msy_store_copy(node->store, fd);
+    if (status != MESHSYNC_OK) {
+        return msy_fail(error, status, "backup: copying the store: %s",
+                        meshsync_strerror(status));
+    }
+    if (fstat(fd, &written) != 0 || written.st_size <= BACKUP_HEADER_BYTES) {
+        return msy_fail(error, MESHSYNC_E_IO, "backup: the copy has no size");
+    }
+    uint64_t end = (uint64_t)written.st_size;
+    status = backup_header(node, end - BACKUP_HEADER_BYTES, header, error);
+    if (status == MESHSYNC_OK) {
+        status = backup_write_all(fd, header, BACKUP_HEADER_BYTES, 0, error);
+    }
+    if (status == MESHSYNC_OK) {
+        status = backup_hash(&node->alloc, fd, end, hash, error);
+    }
+    if (status == MESHSYNC_OK) {
+        status = backup_write_all(fd, hash, sizeof hash, (off_t)end, error);
+    }
+    if (status == MESHSYNC_OK && fsync(fd) != 0) {
+        status = backup_errno(error, errno, "backup: syncing the file");
+    }
+    return status;
+}
+
+meshsync_status msy_backup_write(meshsync_node *node, const char *file, meshsync_error *error)
+{
+    uint8_t *header = (uint8_t *)msy_new(&node->alloc, BACKUP_HEADER_BYTES);
+    meshsync_status status = MESHSYNC_OK;
+    if (header == NULL) {
+        return msy_fail(error, MESHSYNC_E_NO_MEMORY, "backup: no memory");
+    }
+    int fd = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        status = backup_errno(error, errno, "backup: making the file");
+        goto out;
+    }
+    status = backup_fill(node, fd, header, error);
+    if (close(fd) != 0 && status == MESHSYNC_OK) {
+        status = backup_errno(error, errno, "backup: closing the file");
+    }
+    if (status == MESHSYNC_OK) {
+        status = backup_sync_parent(file, error);
+    }
+    if (status != MESHSYNC_OK) {
+        (void)unlink(file); /* Half a backup is none. */
+    }
+
+out:
+    msy_wipe(header, BACKUP_HEADER_BYTES);
+    msy_free(&node->alloc, header, BACKUP_HEADER_BYTES);
+    return status;
+}
+
+/* ---- Restoring ---- */
+
+struct restore {
+    struct msy_alloc *alloc;
+    const char *folder;
+    int fd;        /* Of the backup. */
+    int folder_fd; /* -1: not yet there. */
+    bool made_folder;
+    uint64_t length; /* Of the store's copy. */
+    uint8_t *header;
+    meshsync_error *error;
+};
+
+static meshsync_status restore_check(struct restore *restore)
+{
+    uint8_t hash[MSY_HASH_BYTES];
+    uint8_t stored[MSY_HASH_BYTES];
+    struct stat file;
+    meshsync_error *error = restore->error;
+    if (fstat(restore->fd, &file) != 0) {
+        return backup_errno(error, errno, "looking at the backup");
+    }
+    meshsync_status status =
+        backup_read_all(restore->fd, restore->header, BACKUP_HEADER_BYTES, 0, error);
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
+    if (memcmp(restore->header, backup_magic, sizeof backup_magic) != 0) {
+        return msy_fail(error, MESHSYNC_E_STORE_CORRUPT, "the file is no backup");
+    }
+    uint32_t version = msy_get_be32(restore->header + BACKUP_AT_VERSION);
+    uint32_t store_version = msy_get_be32(restore->header + BACKUP_AT_STORE_VERSION);
+    if (version != BACKUP_VERSION || store_version > MSY_SCHEMA_VERSION) {
+        return msy_fail(error, MESHSYNC_E_STORE_VERSION,
+                        "the backup has version %u of store format %u, this library knows %d of %d",
+                        (unsigned)version, (unsigned)store_version, (int)BACKUP_VERSION,
+                        (int)MSY_SCHEMA_VERSION);
+    }
+    restore->length = msy_get_be64(restore->header + BACKUP_AT_LENGTH);
+    uint64_t size = (uint64_t)file.st_size;
+    if (size < BACKUP_HEADER_BYTES + MSY_HASH_BYTES ||
+        restore->length != size - BACKUP_HEADER_BYTES - MSY_HASH_BYTES) {
+        return msy_fail(error, MESHSYNC_E_STORE_CORRUPT, "the backup has not its length");
+    }
+    status = backup_hash(restore->alloc, restore->fd, size - MSY_HASH_BYTES, hash, error);
+    if (status == MESHSYNC_OK) {
+        status = backup_read_all(restore->fd, stored, sizeof stored,
+                                 (off_t)(size - MSY_HASH_BYTES), error);
+    }
+    if (status == MESHSYNC_OK && memcmp(hash, stored, sizeof hash) != 0) {
+        status = msy_fail(error, MESHSYNC_E_STORE_CORRUPT, "the backup is damaged");
+    }
+    return status;
+}
+
+static meshsync_status restore_folder(struct restore *restore)
+{
+    bool empty = true;
+    restore->made_folder = mkdir(restore->folder, 0700) == 0;
+    if (!restore->made_folder && errno != EEXIST) {
+        return backup_errno(restore->error, errno, "making the folder");
+    }
+    restore->folder_fd = open(restore->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (restore->folder_fd < 0) {
+        return backup_errno(restore->error, errno, "opening the folder");
+    }
+    DIR *entries = opendir(restore->folder);
+    if (entries == NULL) {
+        return backup_errno(restore->error, errno, "reading the folder");
+    }
+    const struct dirent *entry = readdir(entries);
+    while (entry != NULL && empty) {
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+        entry = readdir(entries);
+    }
+    (void)closedir(entries);
+    return empty ? MESHSYNC_OK
+                 : msy_fail(restore->error, MESHSYNC_E_EXISTS, "the folder is not empty");
+}
+
+static meshsync_status restore_copy(struct restore *restore)
+{
+    uint8_t *block = (uint8_t *)msy_new(restore->alloc, BACKUP_BLOCK_BYTES);
+    meshsync_status status = MESHSYNC_OK;
+    if (block == NULL) {
+        return msy_fail(restore->error, MESHSYNC_E_NO_MEMORY, "restore: no memory");
+    }
+    int fd = openat(restore->folder_fd, "data.mdb", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        status = backup_errno(restore->error, errno, "making data.mdb");
+    }
+    for (uint64_t at = 0; at < restore->length && status == MESHSYNC_OK;) {
+        uint64_t left = restore->length - at;
+        size_t n = left < BACKUP_BLOCK_BYTES ? (size_t)left : (size_t)BACKUP_BLOCK_BYTES;
+        status = backup_read_all(restore->fd, block, n, (off_t)(BACKUP_HEADER_BYTES + at),
+                                 restore->error);
+        if (status == MESHSYNC_OK) {
+            status = backup_write_all(fd, block, n, (off_t)at, restore->error);
+        }
+        at += n;
+    }
+    if (status == MESHSYNC_OK && fsync(fd) != 0) {
+        status = backup_errno(restore->error, errno, "syncing data.mdb");
+    }
+    if (fd >= 0 && close(fd) != 0 && status == MESHSYNC_OK) {
+        status = backup_errno(restore->error, errno, "closing data.mdb");
+    }
+    msy_free(restore->alloc, block, BACKUP_BLOCK_BYTES);
+    return status;
+}
+
+/* Cursors and contexts that name the store the backup was made of must not fit this one. */
+static meshsync_status restore_rename(struct restore *restore)
+{
+    struct msy_store *store = NULL;
+    struct msy_store_txn *txn = NULL;
+    uint8_t id[BACKUP_STORE_ID_BYTES];
+    struct msy_entropy entropy = msy_crypto_entropy();
+    const struct msy_store_options options = {
+        .alloc = restore->alloc,
+        .path = restore->folder,
+        .map_bytes = restore->length + ((uint64_t)64 << 20),
+        .readers_max = 8,
+    };
+    meshsync_status status = msy_store_open_lmdb(&options, &store, restore->error);
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
+    entropy.fill(entropy.user, id, sizeof id);
+    status = msy_store_begin(store, MSY_TXN_WRITE, &txn);
+    if (status == MESHSYNC_OK) {
+        msy_store_use_reserve(txn);
+        status = msy_store_put(txn, MSY_TABLE_META, msy_key_name(MSY_META_STORE_ID),
+                               msy_bytes(id, sizeof id), MSY_PUT_ANY);
+        if (status == MESHSYNC_OK) {
+            status = msy_store_commit(txn);
+        } else {
+            msy_store_abort(txn);
+        }
+    }
+    msy_store_close(store);
+    return status == MESHSYNC_OK ? MESHSYNC_OK
+                                 : msy_fail(restore->error, status, "restore: a new store id: %s",
+                                            meshsync_strerror(status));
+}
+
+static void restore_undo(const struct restore *restore)
+{
+    static const char *const names[] = {"data.mdb", "lock.mdb", "writer.lock", "identity.key"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        (void)unlinkat(restore->folder_fd, names[i], 0); /* Not all are there. */
+    }
+    if (restore->made_folder) {
+        (void)rmdir(restore->folder);
+    }
+}
+
+static meshsync_status restore_fill(struct restore *restore)
+{
+    meshsync_status status = restore_copy(restore);
+    if (status == MESHSYNC_OK) {
+        status = restore_rename(restore);
+    }
+    if (status == MESHSYNC_OK) {
+        /* Last: without the key nobody takes an unfinished folder for a node. */
+        status = msy_identity_store(restore->folder, restore->header + BACKUP_AT_SEED,
+                                    restore->error);
+    }
+    if (status == MESHSYNC_OK) {
+        status = backup_sync_folder(restore->folder, restore->error);
+    }
+    if (status != MESHSYNC_OK) {
+        restore_undo(restore);
+    }
+    return status;
+}
+
+meshsync_status msy_backup_restore(const char *file, const char *folder, meshsync_error *error)
+{
+    struct msy_alloc alloc;
+    struct restore restore = {.alloc = &alloc, .folder = folder, .folder_fd = -1, .error = error};
+    msy_alloc_init(&alloc, NULL, NULL, 0);
+    if (msy_crypto_init() != MESHSYNC_OK) {
+        return msy_fail(error, MESHSYNC_E_RESOURCE, "restore: no source of random numbers");
+    }
+    restore.header = (uint8_t *)msy_new(&alloc, BACKUP_HEADER_BYTES);
+    if (restore.header == NULL) {
+        return msy_fail(error, MESHSYNC_E_NO_MEMORY, "restore: no memory");
+    }
+    meshsync_status status = MESHSYNC_OK;
+    restore.fd = open(file, O_RDONLY | O_CLOEXEC);
+    if (restore.fd < 0) {
+        status = backup_errno(error, errno, "opening the backup");
+        goto out;
+    }
+    status = restore_check(&restore);
+    if (status == MESHSYNC_OK) {
+        status = restore_folder(&restore);
+        if (status == MESHSYNC_OK) {
+            status = restore_fill(&restore);
+        } else if (restore.made_folder) {
+            (void)rmdir(folder);
+        }
+    }
+    (void)close(restore.fd); /* Only read. */
+    if (restore.folder_fd >= 0) {
+        (void)close(restore.folder_fd);
+    }
+
+out:
+    msy_wipe(restore.header, BACKUP_HEADER_BYTES);
+    msy_free(&alloc, restore.header, BACKUP_HEADER_BYTES);
+    return status;
+}
