@@ -31,28 +31,6 @@ static meshsync_status commit_note_added(struct msy_commit *at, struct msy_ws_le
     return MESHSYNC_OK;
 }
 
-/* Does the context name this dot? Contexts: u8 1, store id 8, then per dot varints LSN and index. */
-static bool commit_context_has(meshsync_bytes context, const struct msy_leaf_entry *entry)
-{
-    struct msy_cursor cursor;
-    meshsync_bytes head;
-    msy_cursor_init(&cursor, context);
-    if (!msy_cursor_bytes(&cursor, MSY_CONTEXT_HEAD_BYTES, &head)) {
-        return false;
-    }
-    while (msy_cursor_left(&cursor) > 0) {
-        uint64_t lsn = 0;
-        uint64_t index = 0;
-        if (!msy_cursor_varint(&cursor, &lsn) || !msy_cursor_varint(&cursor, &index)) {
-            return false;
-        }
-        if (lsn == entry->lsn && index == entry->index) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static uint32_t commit_context_count(meshsync_bytes context)
 {
     struct msy_cursor cursor;
@@ -97,7 +75,8 @@ static meshsync_status commit_kill_all(struct msy_commit *at, struct msy_ws_leaf
     uint32_t i = 0;
     *count = 0;
     while (i < leaf->leaf.entries_count) {
-        if (by_context && !commit_context_has(intent->context, &leaf->leaf.entries[i])) {
+        if (by_context && !msy_context_has(intent->context, leaf->leaf.entries[i].lsn,
+                                           leaf->leaf.entries[i].index)) {
             i++;
             continue;
         }
@@ -577,7 +556,8 @@ static meshsync_status commit_check_condition(struct msy_commit *at,
     }
     bool same = commit_context_count(intent->context) == leaf->leaf.entries_count;
     for (uint32_t i = 0; i < leaf->leaf.entries_count && same; i++) {
-        same = commit_context_has(intent->context, &leaf->leaf.entries[i]);
+        same = msy_context_has(intent->context, leaf->leaf.entries[i].lsn,
+                               leaf->leaf.entries[i].index);
     }
     return same ? MESHSYNC_OK
                 : msy_fail(error, MESHSYNC_E_CONFLICT,

@@ -15,8 +15,6 @@
 enum {
     MSY_REF_CACHE_SLOTS = 4096, /* A power of two. */
     MSY_DEVICE_CACHE_SLOTS = 1024,
-    MSY_CONTEXT_STORE_BYTES = 8,
-    MSY_CONTEXT_HEAD_BYTES = 1 + MSY_CONTEXT_STORE_BYTES,
     /* Leaves kept in memory by one batch before it is written out in between. */
     MSY_WRITESET_LEAVES_MAX = 100000
 };

@@ -61,6 +61,19 @@ static void overlay_drop(struct msy_leaf *leaf, uint32_t kind, bool all)
     }
 }
 
+/* What the writer's op will take away: all of the kind, or with a context what that names. */
+static void overlay_drop_seen(struct overlay *at)
+{
+    const struct msy_intent *intent = at->intent;
+    for (uint32_t i = at->leaf.entries_count; i > 0; i--) {
+        const struct msy_leaf_entry *entry = &at->leaf.entries[i - 1];
+        if (intent->condition != MESHSYNC_WITH_CONTEXT ||
+            msy_context_has(intent->context, entry->lsn, entry->index)) {
+            msy_leaf_remove(&at->leaf, i - 1);
+        }
+    }
+}
+
 /* A counter restarts: what it shows is taken off under no actor's name. */
 static meshsync_status overlay_reset(struct msy_leaf *leaf)
 {
@@ -168,8 +181,10 @@ static meshsync_status overlay_erase_above(struct overlay *at, meshsync_bytes pa
 static meshsync_status overlay_intent(struct overlay *at, meshsync_bytes key)
 {
     const struct msy_intent *intent = at->intent;
-    bool map = at->view->schema.type == MESHSYNC_MAP;
-    bool tree = map || at->view->schema.type == MESHSYNC_SET;
+    /* With a context nothing goes that it did not name, above and below neither. */
+    bool whole = intent->condition != MESHSYNC_WITH_CONTEXT;
+    bool map = at->view->schema.type == MESHSYNC_MAP && whole;
+    bool tree = map || (at->view->schema.type == MESHSYNC_SET && whole);
     struct msy_cursor cursor;
     struct msy_msgpack_head head;
     int64_t delta = 0;
@@ -189,11 +204,11 @@ static meshsync_status overlay_intent(struct overlay *at, meshsync_bytes key)
     }
     switch (intent->type) {
     case MSY_INTENT_PUT:
-        overlay_drop(&at->leaf, 0, true);
+        overlay_drop_seen(at);
         status = overlay_add(at, MSY_OP_VALUE, intent->payload);
         break;
     case MSY_INTENT_DELETE:
-        overlay_drop(&at->leaf, 0, true);
+        overlay_drop_seen(at);
         status = at->leaf.has_counter ? overlay_reset(&at->leaf) : MESHSYNC_OK;
         break;
     case MSY_INTENT_ADD:
@@ -209,7 +224,7 @@ static meshsync_status overlay_intent(struct overlay *at, meshsync_bytes key)
         status = overlay_add(at, MSY_OP_MEMBER, msy_bytes(overlay_nil, 1));
         break;
     case MSY_INTENT_SET_REMOVE:
-        overlay_drop(&at->leaf, 0, true);
+        overlay_drop_seen(at);
         break;
     case MSY_INTENT_TOUCH:
         overlay_drop(&at->leaf, MSY_OP_MARKER, false);

@@ -75,3 +75,24 @@ bool msy_request_next(const struct msy_request *request, size_t *at, struct msy_
     *at = (size_t)(cursor.at - request->bytes.data);
     return true;
 }
+
+bool msy_context_has(meshsync_bytes context, uint64_t lsn, uint32_t index)
+{
+    struct msy_cursor cursor;
+    meshsync_bytes head;
+    msy_cursor_init(&cursor, context);
+    if (!msy_cursor_bytes(&cursor, MSY_CONTEXT_HEAD_BYTES, &head)) {
+        return false;
+    }
+    while (msy_cursor_left(&cursor) > 0) {
+        uint64_t dot_lsn = 0;
+        uint64_t dot_index = 0;
+        if (!msy_cursor_varint(&cursor, &dot_lsn) || !msy_cursor_varint(&cursor, &dot_index)) {
+            return false;
+        }
+        if (dot_lsn == lsn && dot_index == index) {
+            return true;
+        }
+    }
+    return false;
+}

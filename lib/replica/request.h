@@ -42,5 +42,9 @@ void msy_request_reset(struct msy_request *request);
 meshsync_status msy_request_add(struct msy_request *request, const struct msy_intent *intent);
 /* Reads intents one after the other: start with at = 0. False at the end. */
 bool msy_request_next(const struct msy_request *request, size_t *at, struct msy_intent *intent);
+/* Contexts: u8 1, the first bytes of the store's id, then per dot varints LSN and index. */
+enum { MSY_CONTEXT_STORE_BYTES = 8, MSY_CONTEXT_HEAD_BYTES = 1 + MSY_CONTEXT_STORE_BYTES };
+/* Does a context (of meshsync_entry) name the dot with this LSN and index? */
+bool msy_context_has(meshsync_bytes context, uint64_t lsn, uint32_t index);
 
 #endif

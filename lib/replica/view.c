@@ -10,6 +10,8 @@
 #include "store/history.h"
 #include "wire/value.h"
 
+#define VIEW_OWN_NUMBER_FIRST UINT32_C(0x80000000)
+
 enum { VIEW_SCRATCH_BYTES_MAX = 64u << 20, CONTEXT_BYTES_MAX = 1u << 20, MERGE_ROOM = 4096 };
 
 meshsync_status msy_view_init(struct msy_view *view, struct msy_alloc *alloc,
@@ -59,6 +61,47 @@ meshsync_status msy_view_value(struct msy_view *view, meshsync_bytes key, meshsy
     return msy_store_get(view->txn, MSY_TABLE_STATE, key, value);
 }
 
+/* A collection without number, because nothing was written to it yet, gets one among the own
+ * writes, far from those of the store: two such collections must not share their paths. */
+static meshsync_status view_own_number(struct msy_view *view, meshsync_bytes name)
+{
+    uint8_t key[5 + MESHSYNC_NAME_BYTES_MAX];
+    uint8_t number_key[9];
+    uint8_t value[4];
+    struct msy_store_iter *iter = NULL;
+    meshsync_bytes last;
+    meshsync_bytes last_name;
+    uint32_t number = VIEW_OWN_NUMBER_FIRST;
+    meshsync_status status =
+        msy_control_number(view->over, view->space, name, &view->schema.collection);
+    if (status != MESHSYNC_E_NOT_FOUND) {
+        return status;
+    }
+    status = msy_store_iter_open(view->over, MSY_TABLE_NAMES, &iter);
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
+    status = msy_store_seek_before(
+        iter, msy_key_collection_number(number_key, view->space, UINT32_MAX), &last, &last_name);
+    if (status == MESHSYNC_OK && last.len == sizeof number_key && last.data[4] == 1) {
+        number = msy_get_be32(last.data + 5) + 1;
+    }
+    msy_store_iter_close(iter);
+    if (status != MESHSYNC_OK && status != MESHSYNC_E_END) {
+        return status;
+    }
+    msy_put_be32(value, number);
+    status = msy_store_put(view->over, MSY_TABLE_NAMES, msy_key_collection(key, view->space, name),
+                           msy_bytes(value, sizeof value), MSY_PUT_ANY);
+    if (status == MESHSYNC_OK) {
+        status = msy_store_put(view->over, MSY_TABLE_NAMES,
+                               msy_key_collection_number(number_key, view->space, number), name,
+                               MSY_PUT_ANY);
+    }
+    view->schema.collection = number;
+    return status;
+}
+
 meshsync_status msy_view_schema(struct msy_view *view, meshsync_bytes collection,
                                 meshsync_error *error)
 {
@@ -69,6 +112,9 @@ meshsync_status msy_view_schema(struct msy_view *view, meshsync_bytes collection
     view->schema_known = false;
     meshsync_status status =
         msy_schema_find(view->txn, view->space, collection, &view->schema);
+    if (status == MESHSYNC_OK && view->over != NULL && view->schema.collection == 0) {
+        status = view_own_number(view, collection);
+    }
     if (status == MESHSYNC_OK) {
         view->schema_known = true;
         return MESHSYNC_OK;

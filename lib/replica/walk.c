@@ -299,6 +299,9 @@ static meshsync_status walk_enter(struct msy_walk *walk, uint32_t number)
         return MESHSYNC_OK;
     }
     meshsync_status status = msy_control_name(view->txn, view->space, number, &name);
+    if (status == MESHSYNC_E_NOT_FOUND && view->over != NULL) {
+        status = msy_control_name(view->over, view->space, number, &name);
+    }
     if (status != MESHSYNC_OK || name.len > MESHSYNC_NAME_BYTES_MAX) {
         return status == MESHSYNC_OK ? MESHSYNC_E_STORE_CORRUPT : status;
     }

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/path.h"
+#include "laws/show.h"
 #include "store/history.h"
 #include "wire/msgpack_check.h"
 #include "wire/value.h"
@@ -357,6 +358,59 @@ static void lab_predict_all(struct lab *lab, struct model_lives *lives,
     }
 }
 
+static void lab_intent(const struct lab_op *op, struct msy_intent *intent)
+{
+    memset(intent, 0, sizeof *intent);
+    intent->type = op->type;
+    intent->condition = op->condition;
+    intent->collection = msy_key_name(lab_table[op->collection].name);
+    intent->path = msy_bytes(op->path, op->path_len);
+    if (op->type == MSY_INTENT_PUT || op->type == MSY_INTENT_ADD) {
+        intent->payload = msy_bytes(op->payload, op->payload_len);
+    }
+    if (op->context != NULL) {
+        intent->context = msy_bytes(op->context->bytes, op->context->bytes_len);
+    }
+}
+
+/* Before it is committed, a transaction shows its own writes as it will have made them. */
+static void lab_check_own_writes(struct lab *lab, struct lab_replica *replica,
+                                 const struct lab_request *request)
+{
+    static struct show show; /* Too large for a stack. */
+    struct msy_store *store = NULL;
+    struct msy_store_txn *over = NULL;
+    uint32_t index = 0;
+    lab_must(lab, msy_store_open_memory(&lab->alloc, &store, NULL), "store");
+    lab_must(lab, msy_store_begin(store, MSY_TXN_WRITE, &over), "begin");
+    if (!show_open(&show, &lab->alloc, replica->store, replica->space, lab_table,
+                   LAB_COLLECTIONS)) {
+        lab_fail(lab, "own writes: %s", show.words);
+    }
+    show_over(&show, over);
+    for (uint32_t i = 0; i < request->ops_count; i++) {
+        struct msy_intent intent;
+        meshsync_error error = {0};
+        lab_intent(&request->ops[i], &intent);
+        if (msy_overlay_apply(&show.view, &intent, &index, &error) != MESHSYNC_OK) {
+            lab_fail(lab, "own write %u: %s", i, error.message);
+        }
+    }
+    msy_buf_reset(&lab->theirs);
+    if (!show_all(&show, &lab->theirs)) {
+        lab_fail(lab, "own writes: %s", show.words);
+    }
+    show_close(&show);
+    msy_store_abort(over);
+    msy_store_close(store);
+    lab->reached.own_writes += 1;
+    if (!msy_bytes_equal(msy_buf_bytes(&lab->ours), msy_buf_bytes(&lab->theirs))) {
+        char words[1024];
+        model_explain(msy_buf_bytes(&lab->ours), msy_buf_bytes(&lab->theirs), words, sizeof words);
+        lab_fail(lab, "a transaction does not show its own writes: %s", words);
+    }
+}
+
 static void lab_request_build(struct lab *lab, struct msy_request *request,
                               const struct lab_request *wanted)
 {
@@ -364,18 +418,8 @@ static void lab_request_build(struct lab *lab, struct msy_request *request,
     request->explicit_txn = wanted->explicit_txn;
     request->meta = (meshsync_bytes){NULL, 0};
     for (uint32_t i = 0; i < wanted->ops_count; i++) {
-        const struct lab_op *op = &wanted->ops[i];
-        struct msy_intent intent = {.type = op->type,
-                                    .condition = op->condition,
-                                    .collection = msy_key_name(lab_table[op->collection].name),
-                                    .path = msy_bytes(op->path, op->path_len),
-                                    .payload = msy_bytes(op->payload, op->payload_len)};
-        if (op->context != NULL) {
-            intent.context = msy_bytes(op->context->bytes, op->context->bytes_len);
-        }
-        if (op->type != MSY_INTENT_PUT && op->type != MSY_INTENT_ADD) {
-            intent.payload = (meshsync_bytes){NULL, 0};
-        }
+        struct msy_intent intent;
+        lab_intent(&wanted->ops[i], &intent);
         lab_must(lab, msy_request_add(request, &intent), "build a request");
     }
 }
@@ -438,6 +482,9 @@ void lab_commit(struct lab *lab, uint32_t at, struct lab_request *requests, uint
     lab_predict_all(lab, &lab->lives, requests, count);
     msy_buf_reset(&lab->ours);
     model_show(&lab->lives, lab_table, MODEL_BRIEF, &lab->ours);
+    if (count == 1 && requests[0].status == MESHSYNC_OK && msy_prng_below(&lab->prng, 4) == 0) {
+        lab_check_own_writes(lab, replica, &requests[0]);
+    }
     for (uint32_t i = 0; i < count; i++) {
         lab_request_build(lab, &lab->requests[i], &requests[i]);
         events[i].type = MSY_REPLICA_COMMIT;

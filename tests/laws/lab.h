@@ -80,7 +80,7 @@ struct lab_request {
 struct lab_reached {
     uint64_t schedules, ops, changes, merged_changes, explicit_changes, conflicts_refused;
     uint64_t siblings, pending, duplicates, reopened, out_of_order, resets, clears, missing;
-    uint64_t contexts, queued, verified, feeds, counters_back, members_back;
+    uint64_t contexts, queued, verified, feeds, own_writes;
 };
 
 struct lab {

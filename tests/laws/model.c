@@ -747,6 +747,13 @@ static int model_payload_order(const void *left, const void *right)
     return msy_bytes_compare(a->payload, b->payload);
 }
 
+void model_sort_payloads(struct model_live *siblings, uint32_t count)
+{
+    if (count > 1) {
+        qsort(siblings, count, sizeof *siblings, model_payload_order);
+    }
+}
+
 void model_line_write(const struct model_line *line, enum model_detail detail, struct msy_buf *out)
 {
     uint8_t head[2] = {(uint8_t)line->collection, (uint8_t)line->kind};
@@ -815,8 +822,8 @@ void model_show(struct model_lives *lives, const struct model_collection *table,
         if (line.kind == 0) {
             line.shown = model_view(siblings, line.siblings_count, table[line.collection].view);
         }
-        if (detail == MODEL_BRIEF && line.siblings_count > 1) {
-            qsort(siblings, line.siblings_count, sizeof siblings[0], model_payload_order);
+        if (detail == MODEL_BRIEF) {
+            model_sort_payloads(siblings, line.siblings_count);
         }
         model_line_write(&line, detail, out);
     }

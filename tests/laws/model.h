@@ -108,6 +108,9 @@ int model_value_compare(meshsync_bytes a, meshsync_bytes b);
 void model_show(struct model_lives *lives, const struct model_collection *table,
                 enum model_detail detail, struct msy_buf *out);
 
+/* By payload, as brief showings have them. */
+void model_sort_payloads(struct model_live *siblings, uint32_t count);
+
 /* One line of a showing, for both sides of a comparison. */
 struct model_line {
     uint32_t collection;

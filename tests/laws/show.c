@@ -20,6 +20,7 @@ bool show_open(struct show *show, struct msy_alloc *alloc, struct msy_store *sto
     show->table = table;
     show->table_count = table_count;
     show->conflicts = 0;
+    show->detail = MODEL_FULL;
     meshsync_status status = msy_store_begin(store, MSY_TXN_READ, &show->txn);
     if (status != MESHSYNC_OK) {
         return show_wrong(show, "a read transaction", status);
@@ -31,6 +32,12 @@ bool show_open(struct show *show, struct msy_alloc *alloc, struct msy_store *sto
     }
     msy_buf_init(&show->value, alloc, 2 * MESHSYNC_VALUE_BYTES_MAX);
     return true;
+}
+
+void show_over(struct show *show, struct msy_store_txn *over)
+{
+    show->view.over = over;
+    show->detail = MODEL_BRIEF;
 }
 
 void show_close(struct show *show)
@@ -96,7 +103,10 @@ bool show_line(struct show *show, uint32_t collection, const meshsync_entry *ent
             return false;
         }
     }
-    model_line_write(&line, MODEL_FULL, out);
+    if (show->detail == MODEL_BRIEF) {
+        model_sort_payloads(show->siblings, line.siblings_count);
+    }
+    model_line_write(&line, show->detail, out);
     return true;
 }
 

@@ -16,7 +16,8 @@ struct show {
     const struct model_collection *table;
     uint32_t table_count;
     struct msy_buf value;
-    uint64_t conflicts; /* Entries with more than one sibling that were shown. */
+    enum model_detail detail; /* FULL unless changed. */
+    uint64_t conflicts;       /* Entries with more than one sibling that were shown. */
     struct model_live siblings[SHOW_SIBLINGS_MAX];
     struct msy_actor actors[SHOW_SIBLINGS_MAX];
     uint8_t payloads[SHOW_SIBLINGS_MAX + 1][SHOW_PAYLOAD_BYTES_MAX];
@@ -26,6 +27,8 @@ struct show {
 /* False with words when something is wrong, as with all below. */
 bool show_open(struct show *show, struct msy_alloc *alloc, struct msy_store *store, uint32_t space,
                const struct model_collection *table, uint32_t table_count);
+/* With the own writes in over on top, briefly. */
+void show_over(struct show *show, struct msy_store_txn *over);
 void show_close(struct show *show);
 /* The line of the entry that the view gave last. */
 bool show_line(struct show *show, uint32_t collection, const meshsync_entry *entry,

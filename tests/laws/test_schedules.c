@@ -345,11 +345,12 @@ static void report(void)
                   (unsigned long long)reached->contexts, (unsigned long long)reached->siblings,
                   (unsigned long long)reached->resets, (unsigned long long)reached->clears);
     print_message("pending %llu, duplicates %llu, causes asked for %llu, pending released %llu, "
-                  "reopened %llu, queued %llu, verified %llu, feeds %llu\n",
+                  "reopened %llu, queued %llu, verified %llu, feeds %llu, own writes shown %llu\n",
                   (unsigned long long)reached->pending, (unsigned long long)reached->duplicates,
                   (unsigned long long)reached->missing, (unsigned long long)reached->out_of_order,
                   (unsigned long long)reached->reopened, (unsigned long long)reached->queued,
-                  (unsigned long long)reached->verified, (unsigned long long)reached->feeds);
+                  (unsigned long long)reached->verified, (unsigned long long)reached->feeds,
+                  (unsigned long long)reached->own_writes);
 }
 
 static void test_random_schedules(void **state)

@@ -261,8 +261,8 @@ static void histories(struct history *history, uint32_t step)
     }
     for (uint32_t writer = 0; writer < WRITERS; writer++) {
         history->writer[step] = writer;
-        uint32_t letters = history->steps > STEPS_WHOLE_MAX ? LETTERS_LONG
-                                                            : history->alphabet->letters_count;
+        uint32_t letters =
+            history->steps > STEPS_WHOLE_MAX ? LETTERS_LONG : history->alphabet->letters_count;
         for (uint32_t letter = 0; writer_allowed(history, step) && letter < letters; letter++) {
             history->letter[step] = letter;
             histories_seen(history, step);
