@@ -1,47 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Open a node, make a space and a collection, write a value durably, read it back. */
+/*
+ * The smallest useful program: open a node, make a space and a collection, put a value, read it
+ * back. Run it twice: the data is still there.
+ */
+#include <meshsync/meshsync.h>
 #include <stdio.h>
 
-#include <meshsync/meshsync.h>
-
-static int failed(const meshsync_error *error)
-{
-    (void)fprintf(stderr, "hello: %s\n", error->message);
-    return 1;
-}
-
-/* [hello] */
-static int hello(const char *folder, meshsync_error *error)
+int main(void)
 {
     meshsync_options options;
     meshsync_node *node = NULL;
     meshsync_space *space = NULL;
-    meshsync_value value = meshsync_value_string("forty-two");
+    meshsync_snapshot *snapshot = NULL;
+    meshsync_entry entry;
+    meshsync_error error = {.status = MESHSYNC_OK};
+    const meshsync_bytes key = meshsync_bytes_of("greeting");
+    const meshsync_value value = meshsync_value_string("hello, mesh");
     meshsync_options_init(&options, sizeof options);
-    options.path = folder;
-    if (meshsync_node_open(&options, &node, error) != MESHSYNC_OK ||
-        meshsync_space_create(node, "demo", &space, error) != MESHSYNC_OK ||
-        meshsync_collection_create(space, "answers", MESHSYNC_REGISTER, MESHSYNC_VIEW_LWW, NULL, 0,
-                                   error) != MESHSYNC_OK ||
-        meshsync_put(space, "answers", meshsync_bytes_of("life"), &value, NULL, error) !=
-            MESHSYNC_OK) {
-        (void)meshsync_node_close(node);
-        return 1;
-    }
-    return meshsync_node_close(node) == MESHSYNC_OK ? 0 : 1;
-}
-/* [hello end] */
+    options.path = "hello-data";
 
-int main(int argc, char **argv)
-{
-    meshsync_error error = {0};
-    if (argc != 2) {
-        (void)fprintf(stderr, "usage: hello FOLDER\n");
-        return 2;
+    meshsync_status status = meshsync_node_open(&options, &node, &error);
+    if (status == MESHSYNC_OK) {
+        status = meshsync_space_find(node, "home", &space, &error);
     }
-    if (hello(argv[1], &error) != 0) {
-        return failed(&error);
+    if (status == MESHSYNC_E_NOT_FOUND) {
+        status = meshsync_space_create(node, "home", &space, &error);
     }
-    (void)printf("written\n");
-    return 0;
+    if (status == MESHSYNC_OK) {
+        status = meshsync_collection_create(space, "notes", MESHSYNC_REGISTER, MESHSYNC_VIEW_LWW,
+                                            NULL, 0, &error);
+    }
+    if (status == MESHSYNC_OK) {
+        status = meshsync_put(space, "notes", key, &value, NULL, &error);
+    }
+    if (status == MESHSYNC_OK) {
+        status = meshsync_snapshot_open(space, &snapshot, &error);
+    }
+    if (status == MESHSYNC_OK) {
+        status = meshsync_get(snapshot, "notes", &(meshsync_path){&key, 1}, &entry, &error);
+    }
+    if (status == MESHSYNC_OK) {
+        printf("%.*s\n", (int)entry.value.bytes.len, (const char *)entry.value.bytes.data);
+    } else {
+        fprintf(stderr, "hello: %s: %s\n", meshsync_strerror(status), error.message);
+    }
+    meshsync_snapshot_close(snapshot);
+    meshsync_node_close(node);
+    return status == MESHSYNC_OK ? 0 : 1;
 }
