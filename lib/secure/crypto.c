@@ -22,20 +22,21 @@ struct msy_entropy msy_crypto_entropy(void)
     return (struct msy_entropy){.fill = crypto_fill, .user = NULL};
 }
 
-/* Lengths are within libsodium's bounds by contract, so that its results are always 0. */
+/* Lengths are within libsodium's bounds by contract, so that its results are always 0. Three ways
+ * with one result: each change is hashed several times, so the cheapest is taken. */
 void msy_hash_keyed(uint8_t *out, size_t out_len, meshsync_bytes key, const meshsync_bytes *parts,
                     size_t parts_count)
 {
-    uint8_t small[HASH_STACK_BYTES];
-    size_t len = 0;
-    for (size_t i = 0; i < parts_count; i++) {
-        len += parts[i].len;
-    }
     if (parts_count == 1) {
         (void)crypto_generichash(out, out_len, parts[0].data, parts[0].len, key.data, key.len);
         return;
     }
-    if (len <= sizeof small) { /* One call is faster than a stream of small ones. */
+    size_t len = 0;
+    for (size_t i = 0; i < parts_count; i++) {
+        len += parts[i].len;
+    }
+    if (len <= HASH_STACK_BYTES) { /* Copying is faster than a stream of small updates. */
+        uint8_t small[HASH_STACK_BYTES];
         size_t at = 0;
         for (size_t i = 0; i < parts_count; i++) {
             if (parts[i].len > 0) {

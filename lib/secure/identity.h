@@ -15,12 +15,15 @@ struct msy_identity; /* Opaque. Read only after making, hence usable from any th
 /* From a 32-byte seed. */
 meshsync_status msy_identity_new(const uint8_t seed[MSY_SIGN_SEED_BYTES],
                                  struct msy_identity **identity, meshsync_error *error);
-/* Reads folder/identity.key, or makes it (mode 0600, O_EXCL, O_NOFOLLOW, file and folder synced).
- * E_PERMISSION when others may read the file, E_STORE_CORRUPT when it is damaged. create false:
- * E_NOT_FOUND when it is not there. The file format has a version and a checksum. */
+/* Reads folder/identity.key, or makes it (mode 0600, O_EXCL, O_NOFOLLOW, file and folder synced);
+ * processes that make it at the same time all end with the one that was first. E_PERMISSION when
+ * others have rights on the file or we have none, E_STORE_CORRUPT when it is damaged or no file,
+ * E_STORE_VERSION when a later version wrote it. create false: E_NOT_FOUND when it is not there.
+ * docs/identity.md has the file byte by byte. */
 meshsync_status msy_identity_load(const char *folder, bool create, struct msy_entropy entropy,
                                   struct msy_identity **identity, meshsync_error *error);
-/* Writes an identity file for a seed into folder; E_EXISTS when there is one. */
+/* Writes an identity file for a seed into folder; E_EXISTS when there is one, which then stays as
+ * it was. A failure leaves no file behind. */
 meshsync_status msy_identity_store(const char *folder, const uint8_t seed[MSY_SIGN_SEED_BYTES],
                                    meshsync_error *error);
 /* NULL allowed; wipes. */
@@ -35,7 +38,8 @@ void msy_identity_dh(const struct msy_identity *identity, uint8_t public_key[MSY
 /* For a backup; the caller wipes. */
 void msy_identity_seed(const struct msy_identity *identity, uint8_t seed[MSY_SIGN_SEED_BYTES]);
 bool msy_identity_locked(const struct msy_identity *identity);
-/* The X25519 form of somebody's Ed25519 public key; false when it is not a valid point. */
+/* The X25519 form of somebody's Ed25519 public key; false when it is not a valid point: canonical,
+ * on the curve, in the main subgroup. */
 bool msy_identity_dh_public(const uint8_t public_key[MSY_SIGN_PUBLIC_BYTES],
                             uint8_t dh_public[MSY_DH_BYTES]);
 

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The identity on disk: folder/identity.key. Declared in secure/identity.h.
- * Layout: "MSYKEY", version 1, zero, seed 32, first 8 bytes of the hash of what comes before. */
+ *
+ *   0  6  "MSYKEY"
+ *   6  1  version, 1
+ *   7  1  zero
+ *   8 32  the Ed25519 seed: the secret
+ *  40  8  first 8 of the 16 bytes of H(16; what comes before): finds damage, proves nothing
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,16 +14,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "secure/identity.h"
 
-enum { KEY_HEAD_BYTES = 8, KEY_CHECK_BYTES = 8, KEY_FILE_BYTES = 8 + 32 + 8, KEY_PATH_MAX = 1500 };
+enum {
+    KEY_VERSION_AT = 6,
+    KEY_VERSION = 1,
+    KEY_SEED_AT = 8,
+    KEY_CHECK_AT = KEY_SEED_AT + MSY_SIGN_SEED_BYTES,
+    KEY_CHECK_BYTES = 8,
+    KEY_FILE_BYTES = KEY_CHECK_AT + KEY_CHECK_BYTES,
+    KEY_TAG_BYTES = 8,
+    KEY_PATH_MAX = 1500
+};
+_Static_assert(KEY_FILE_BYTES == 48, "the size of an identity file is fixed");
 
-static const uint8_t key_head[KEY_HEAD_BYTES] = {'M', 'S', 'Y', 'K', 'E', 'Y', 1, 0};
+static const uint8_t key_head[KEY_SEED_AT] = {'M', 'S', 'Y', 'K', 'E', 'Y', KEY_VERSION, 0};
 
 static void key_check(const uint8_t *bytes, uint8_t check[16])
 {
-    const meshsync_bytes part = {bytes, KEY_HEAD_BYTES + MSY_SIGN_SEED_BYTES};
+    const meshsync_bytes part = {bytes, KEY_CHECK_AT};
     msy_hash(check, 16, &part, 1);
 }
 
@@ -27,11 +44,24 @@ static bool key_path(char *out, const char *folder, const char *name)
     return len > 0 && len < KEY_PATH_MAX;
 }
 
+static meshsync_status key_status(int failure)
+{
+    if (failure == ENOSPC || failure == EDQUOT) {
+        return MESHSYNC_E_DISK_FULL;
+    }
+    return failure == EACCES || failure == EPERM || failure == EROFS ? MESHSYNC_E_PERMISSION
+                                                                     : MESHSYNC_E_IO;
+}
+
 static bool key_write_all(int fd, const uint8_t *bytes, size_t len)
 {
     size_t at = 0;
     while (at < len) {
         ssize_t wrote = write(fd, bytes + at, len - at);
+        if (wrote == 0) {
+            errno = EIO;
+            return false;
+        }
         if (wrote < 0 && errno != EINTR) {
             return false;
         }
@@ -40,49 +70,67 @@ static bool key_write_all(int fd, const uint8_t *bytes, size_t len)
     return fsync(fd) == 0;
 }
 
-static bool key_sync_folder(const char *folder)
+/* 0, or the errno: after a crash the name is there only when the folder was synced too. */
+static int key_sync_folder(const char *folder)
 {
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
-        return false;
+        return errno;
     }
-    bool good = fsync(fd) == 0;
+    int failure = fsync(fd) == 0 ? 0 : errno;
     (void)close(fd);
-    return good;
+    return failure;
 }
 
-/* Under another name first, then linked: a name that exists always has the whole content. */
+/* Gives the file its name unless that exists. Some file systems know no second names. */
+static int key_name(const char *made, const char *path)
+{
+    if (link(made, path) == 0) {
+        (void)unlink(made); /* What stays behind then is a second name of a private file. */
+        return 0;
+    }
+    if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS) {
+        return errno;
+    }
+    return renameat2(AT_FDCWD, made, AT_FDCWD, path, RENAME_NOREPLACE) == 0 ? 0 : errno;
+}
+
+/* Under another name first, then named: a name that exists always has the whole content. The other
+ * name is nobody else's, so that processes that do this at once do not touch each other's. */
 static meshsync_status key_publish(const char *folder, const uint8_t bytes[KEY_FILE_BYTES],
                                    meshsync_error *error)
 {
+    static const char prefix[] = "identity.key.";
     char path[KEY_PATH_MAX];
     char made[KEY_PATH_MAX];
-    if (!key_path(path, folder, "identity.key") || !key_path(made, folder, "identity.key.new")) {
+    char name[sizeof prefix + 2 * KEY_TAG_BYTES];
+    uint8_t tag[KEY_TAG_BYTES];
+    struct msy_entropy entropy = msy_crypto_entropy(); /* The name only: nothing depends on it. */
+    entropy.fill(entropy.user, tag, sizeof tag);
+    memcpy(name, prefix, sizeof prefix);
+    msy_hex_encode(name + sizeof prefix - 1, tag, sizeof tag);
+    if (!key_path(path, folder, "identity.key") || !key_path(made, folder, name)) {
         return msy_fail(error, MESHSYNC_E_INVALID, "the folder's name is too long");
     }
-    (void)unlink(made); /* Left by a run that ended in between. */
     int fd = open(made, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return msy_fail_errno(error, MESHSYNC_E_IO, errno, "%s cannot be made", made);
+    int failure = fd < 0 ? errno : 0;
+    if (fd >= 0) {
+        failure = key_write_all(fd, bytes, KEY_FILE_BYTES) ? 0 : errno;
+        (void)close(fd); /* Synced already: closing has nothing left to fail with. */
+        failure = failure == 0 ? key_name(made, path) : failure;
+        if (failure != 0) {
+            (void)unlink(made);
+        }
     }
-    bool written = key_write_all(fd, bytes, KEY_FILE_BYTES);
-    int failure = errno;
-    (void)close(fd);
-    if (!written) {
-        (void)unlink(made);
-        return msy_fail_errno(error, failure == ENOSPC ? MESHSYNC_E_DISK_FULL : MESHSYNC_E_IO,
-                              failure, "%s cannot be written", made);
+    if (failure == EEXIST) {
+        return msy_fail(error, MESHSYNC_E_EXISTS, "%s is there already", path);
     }
-    if (link(made, path) != 0) {
-        failure = errno;
-        (void)unlink(made);
-        return msy_fail_errno(error, failure == EEXIST ? MESHSYNC_E_EXISTS : MESHSYNC_E_IO,
-                              failure, "%s cannot be made", path);
+    if (failure == 0) {
+        failure = key_sync_folder(folder);
     }
-    (void)unlink(made);
-    return key_sync_folder(folder)
+    return failure == 0
                ? MESHSYNC_OK
-               : msy_fail_errno(error, MESHSYNC_E_IO, errno, "%s cannot be synced", folder);
+               : msy_fail_errno(error, key_status(failure), failure, "%s cannot be made", path);
 }
 
 meshsync_status msy_identity_store(const char *folder, const uint8_t seed[MSY_SIGN_SEED_BYTES],
@@ -90,63 +138,89 @@ meshsync_status msy_identity_store(const char *folder, const uint8_t seed[MSY_SI
 {
     uint8_t bytes[KEY_FILE_BYTES];
     uint8_t check[16];
-    memcpy(bytes, key_head, KEY_HEAD_BYTES);
-    memcpy(bytes + KEY_HEAD_BYTES, seed, MSY_SIGN_SEED_BYTES);
+    if (msy_crypto_init() != MESHSYNC_OK) {
+        return msy_fail(error, MESHSYNC_E_RESOURCE, "the system gives no randomness");
+    }
+    memcpy(bytes, key_head, sizeof key_head);
+    memcpy(bytes + KEY_SEED_AT, seed, MSY_SIGN_SEED_BYTES);
     key_check(bytes, check);
-    memcpy(bytes + KEY_HEAD_BYTES + MSY_SIGN_SEED_BYTES, check, KEY_CHECK_BYTES);
+    memcpy(bytes + KEY_CHECK_AT, check, KEY_CHECK_BYTES);
     meshsync_status status = key_publish(folder, bytes, error);
     msy_wipe(bytes, sizeof bytes);
+    msy_wipe(check, sizeof check);
     return status;
 }
 
-static meshsync_status key_read(const char *path, uint8_t bytes[KEY_FILE_BYTES + 1], size_t *len,
-                                meshsync_error *error)
+/* Reads at most one byte more than a file of this version has. */
+static meshsync_status key_read(int fd, const char *path, uint8_t bytes[KEY_FILE_BYTES + 1],
+                                size_t *len, meshsync_error *error)
 {
     struct stat info;
-    meshsync_status status = MESHSYNC_OK;
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    *len = 0;
-    if (fd < 0) {
-        return msy_fail_errno(error, errno == ENOENT ? MESHSYNC_E_NOT_FOUND : MESHSYNC_E_IO,
-                              errno, "%s cannot be opened", path);
-    }
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-        status = msy_fail(error, MESHSYNC_E_STORE_CORRUPT, "%s is no file", path);
-    } else if ((info.st_mode & 077) != 0) {
-        status = msy_fail(error, MESHSYNC_E_PERMISSION,
-                          "%s may be read by others: make its mode 0600", path);
+        return msy_fail(error, MESHSYNC_E_STORE_CORRUPT, "%s is not a file", path);
     }
-    while (status == MESHSYNC_OK && *len < KEY_FILE_BYTES + 1) {
+    if ((info.st_mode & 077) != 0) {
+        return msy_fail(error, MESHSYNC_E_PERMISSION,
+                        "%s has mode %04o, and others might read it: make it 0600", path,
+                        (unsigned)(info.st_mode & 07777));
+    }
+    while (*len < KEY_FILE_BYTES + 1) {
         ssize_t got = read(fd, bytes + *len, KEY_FILE_BYTES + 1 - *len);
         if (got == 0) {
             break;
         }
         if (got < 0 && errno != EINTR) {
-            status = msy_fail_errno(error, MESHSYNC_E_IO, errno, "%s cannot be read", path);
+            return msy_fail_errno(error, key_status(errno), errno, "%s cannot be read", path);
         }
         *len += got > 0 ? (size_t)got : 0;
     }
-    (void)close(fd);
-    return status;
+    return MESHSYNC_OK;
+}
+
+static meshsync_status key_judge(const char *path, const uint8_t *bytes, size_t len,
+                                 meshsync_error *error)
+{
+    uint8_t check[16];
+    if (len < KEY_SEED_AT || memcmp(bytes, key_head, KEY_VERSION_AT) != 0) {
+        return msy_fail(error, MESHSYNC_E_STORE_CORRUPT, "%s is no identity file", path);
+    }
+    if (bytes[KEY_VERSION_AT] != KEY_VERSION) {
+        return msy_fail(error, MESHSYNC_E_STORE_VERSION, "%s has version %u, this knows %d", path,
+                        (unsigned)bytes[KEY_VERSION_AT], (int)KEY_VERSION);
+    }
+    if (len != KEY_FILE_BYTES) {
+        return msy_fail(error, MESHSYNC_E_STORE_CORRUPT, "%s is %s: it should have %d bytes", path,
+                        len < KEY_FILE_BYTES ? "cut short" : "too long", (int)KEY_FILE_BYTES);
+    }
+    key_check(bytes, check);
+    bool good = bytes[KEY_SEED_AT - 1] == 0 &&
+                msy_secret_equal(check, bytes + KEY_CHECK_AT, KEY_CHECK_BYTES);
+    msy_wipe(check, sizeof check);
+    return good ? MESHSYNC_OK
+                : msy_fail(error, MESHSYNC_E_STORE_CORRUPT, "%s is damaged: its checksum is wrong",
+                           path);
 }
 
 static meshsync_status key_open(const char *path, struct msy_identity **identity,
                                 meshsync_error *error)
 {
     uint8_t bytes[KEY_FILE_BYTES + 1];
-    uint8_t check[16];
     size_t len = 0;
-    meshsync_status status = key_read(path, bytes, &len, error);
+    /* Without blocking, for the case that somebody put a pipe there. */
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT) {
+        return msy_fail_errno(error, MESHSYNC_E_NOT_FOUND, errno, "%s is not there", path);
+    }
+    if (fd < 0) {
+        return msy_fail_errno(error, key_status(errno), errno, "%s cannot be opened", path);
+    }
+    meshsync_status status = key_read(fd, path, bytes, &len, error);
+    (void)close(fd);
     if (status == MESHSYNC_OK) {
-        key_check(bytes, check);
-        if (len != KEY_FILE_BYTES || memcmp(bytes, key_head, KEY_HEAD_BYTES) != 0 ||
-            memcmp(check, bytes + KEY_HEAD_BYTES + MSY_SIGN_SEED_BYTES, KEY_CHECK_BYTES) != 0) {
-            status = msy_fail(error, MESHSYNC_E_STORE_CORRUPT,
-                              "%s is damaged or of a later version", path);
-        }
+        status = key_judge(path, bytes, len, error);
     }
     if (status == MESHSYNC_OK) {
-        status = msy_identity_new(bytes + KEY_HEAD_BYTES, identity, error);
+        status = msy_identity_new(bytes + KEY_SEED_AT, identity, error);
     }
     msy_wipe(bytes, sizeof bytes);
     return status;

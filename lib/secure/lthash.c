@@ -1,62 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The homomorphic digest. Declared in secure/crypto.h. */
+/* The homomorphic digest. Declared in secure/crypto.h. The loops are written so that gcc and clang
+ * vectorise them at -O2. */
 #include <string.h>
 
 #include "secure/crypto.h"
 
-enum { LTHASH_PART_BYTES = 512, LTHASH_PART_WORDS = LTHASH_PART_BYTES / 2 };
+enum { LTHASH_SUMS = MSY_LTHASH_BYTES / 2 };
 
+static inline uint16_t lthash_load(const uint8_t *bytes)
+{
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-static void lthash_load(uint16_t words[LTHASH_PART_WORDS], const uint8_t *bytes)
-{
-    memcpy(words, bytes, LTHASH_PART_BYTES);
-}
-
-static void lthash_store(uint8_t *bytes, const uint16_t words[LTHASH_PART_WORDS])
-{
-    memcpy(bytes, words, LTHASH_PART_BYTES);
-}
+    uint16_t value;
+    memcpy(&value, bytes, sizeof value);
+    return value;
 #else
-static void lthash_load(uint16_t words[LTHASH_PART_WORDS], const uint8_t *bytes)
-{
-    for (size_t i = 0; i < LTHASH_PART_WORDS; i++) {
-        words[i] = (uint16_t)(bytes[2 * i] | bytes[2 * i + 1] << 8);
-    }
-}
-
-static void lthash_store(uint8_t *bytes, const uint16_t words[LTHASH_PART_WORDS])
-{
-    for (size_t i = 0; i < LTHASH_PART_WORDS; i++) {
-        bytes[2 * i] = (uint8_t)words[i];
-        bytes[2 * i + 1] = (uint8_t)(words[i] >> 8);
-    }
-}
+    return (uint16_t)(bytes[0] | bytes[1] << 8);
 #endif
+}
 
-static void lthash_merge(struct msy_lthash *sum, const uint8_t key[32], const uint8_t nonce[12],
-                         bool add)
+static inline void lthash_store(uint8_t *bytes, uint16_t value)
 {
-    uint16_t words[LTHASH_PART_WORDS];
-    uint16_t element[LTHASH_PART_WORDS];
-    uint8_t stream[MSY_LTHASH_BYTES];
-    msy_stream(stream, sizeof stream, key, nonce);
-    for (size_t at = 0; at < MSY_LTHASH_BYTES; at += LTHASH_PART_BYTES) {
-        uint8_t *sums = sum->sums + at;
-        lthash_load(words, sums);
-        lthash_load(element, stream + at);
-        for (size_t i = 0; i < LTHASH_PART_WORDS; i++) {
-            words[i] = (uint16_t)(add ? words[i] + element[i] : words[i] - element[i]);
-        }
-        lthash_store(sums, words);
-    }
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    memcpy(bytes, &value, sizeof value);
+#else
+    bytes[0] = (uint8_t)value;
+    bytes[1] = (uint8_t)(value >> 8);
+#endif
 }
 
 void msy_lthash_add(struct msy_lthash *sum, const uint8_t key[32], const uint8_t nonce[12])
 {
-    lthash_merge(sum, key, nonce, true);
+    uint8_t element[MSY_LTHASH_BYTES];
+    uint8_t *restrict sums = sum->sums;
+    msy_stream(element, sizeof element, key, nonce);
+    for (size_t i = 0; i < LTHASH_SUMS; i++) {
+        unsigned value = lthash_load(sums + 2 * i) + (unsigned)lthash_load(element + 2 * i);
+        lthash_store(sums + 2 * i, (uint16_t)value);
+    }
 }
 
 void msy_lthash_remove(struct msy_lthash *sum, const uint8_t key[32], const uint8_t nonce[12])
 {
-    lthash_merge(sum, key, nonce, false);
+    uint8_t element[MSY_LTHASH_BYTES];
+    uint8_t *restrict sums = sum->sums;
+    msy_stream(element, sizeof element, key, nonce);
+    for (size_t i = 0; i < LTHASH_SUMS; i++) {
+        unsigned value = lthash_load(sums + 2 * i) - (unsigned)lthash_load(element + 2 * i);
+        lthash_store(sums + 2 * i, (uint16_t)value);
+    }
 }

@@ -114,6 +114,9 @@ static meshsync_status noise_encrypt(struct msy_noise_cipher *cipher, meshsync_b
 {
     uint8_t nonce[12];
     unsigned long long sealed = 0;
+    if (!cipher->has_key || cipher->nonce == UINT64_MAX) { /* The last nonce is for rekeys. */
+        return MESHSYNC_E_STATE;
+    }
     meshsync_status status = msy_buf_reserve(out, plain.len + MSY_NOISE_TAG_BYTES);
     if (status != MESHSYNC_OK) {
         return status;
@@ -132,7 +135,10 @@ static meshsync_status noise_decrypt(struct msy_noise_cipher *cipher, meshsync_b
 {
     uint8_t nonce[12];
     unsigned long long plain = 0;
-    if (sealed.len < MSY_NOISE_TAG_BYTES) {
+    if (!cipher->has_key || cipher->nonce == UINT64_MAX) {
+        return MESHSYNC_E_STATE;
+    }
+    if (sealed.len < MSY_NOISE_TAG_BYTES || sealed.len > MSY_NOISE_MESSAGE_BYTES_MAX) {
         return MESHSYNC_E_AUTH;
     }
     meshsync_status status = msy_buf_reserve(out, sealed.len);
@@ -156,15 +162,14 @@ static meshsync_status noise_encrypt_and_hash(struct msy_noise *noise, meshsync_
     size_t start = out->len;
     meshsync_status status;
     if (noise->cipher.has_key) {
-        status = noise_encrypt(&noise->cipher, (meshsync_bytes){noise->h, sizeof noise->h}, plain,
-                               out);
+        status =
+            noise_encrypt(&noise->cipher, (meshsync_bytes){noise->h, sizeof noise->h}, plain, out);
     } else {
         status = msy_buf_append(out, plain.data, plain.len);
     }
-    if (status == MESHSYNC_OK && out->len > start) {
-        noise_mix_hash(noise, out->data + start, out->len - start);
-    } else if (status == MESHSYNC_OK) {
-        noise_mix_hash(noise, NULL, 0);
+    if (status == MESHSYNC_OK) { /* Without a byte there may be no memory to point into. */
+        size_t len = out->len - start;
+        noise_mix_hash(noise, len > 0 ? out->data + start : NULL, len);
     }
     return status;
 }
@@ -174,8 +179,8 @@ static meshsync_status noise_decrypt_and_hash(struct msy_noise *noise, meshsync_
 {
     meshsync_status status;
     if (noise->cipher.has_key) {
-        status = noise_decrypt(&noise->cipher, (meshsync_bytes){noise->h, sizeof noise->h},
-                               sealed, out);
+        status =
+            noise_decrypt(&noise->cipher, (meshsync_bytes){noise->h, sizeof noise->h}, sealed, out);
     } else {
         status = msy_buf_append(out, sealed.data, sealed.len);
     }
@@ -224,12 +229,37 @@ void msy_noise_init(struct msy_noise *noise, bool initiator, const uint8_t s_sec
 bool msy_noise_must_write(const struct msy_noise *noise)
 {
     bool initiators_turn = noise->message_index % 2 == 0;
-    return !msy_noise_done(noise) && initiators_turn == noise->initiator;
+    return !noise->failed && noise->message_index < NOISE_MESSAGES &&
+           initiators_turn == noise->initiator;
 }
 
 bool msy_noise_done(const struct msy_noise *noise)
 {
     return !noise->failed && noise->message_index == NOISE_MESSAGES;
+}
+
+/* What is public stays: h names the session, rs the peer. */
+static void noise_forget(struct msy_noise *noise)
+{
+    msy_noise_cipher_wipe(&noise->cipher);
+    sodium_memzero(noise->ck, sizeof noise->ck);
+    sodium_memzero(noise->s_secret, sizeof noise->s_secret);
+    sodium_memzero(noise->e_secret, sizeof noise->e_secret);
+    sodium_memzero(noise->psk, sizeof noise->psk);
+}
+
+/* The one exit of both directions: a message counts whole or ends the handshake. */
+static meshsync_status noise_end(struct msy_noise *noise, meshsync_status status,
+                                 struct msy_buf *out, size_t start)
+{
+    if (status == MESHSYNC_OK) {
+        noise->message_index += 1;
+        return MESHSYNC_OK;
+    }
+    noise->failed = true;
+    noise_forget(noise);
+    out->len = start;
+    return status;
 }
 
 static meshsync_status noise_write_e(struct msy_noise *noise, struct msy_buf *out)
@@ -275,7 +305,7 @@ meshsync_status msy_noise_write(struct msy_noise *noise, meshsync_bytes payload,
                                 struct msy_buf *out)
 {
     size_t start = out->len;
-    if (noise->failed || !msy_noise_must_write(noise)) {
+    if (!msy_noise_must_write(noise)) {
         return MESHSYNC_E_STATE;
     }
     meshsync_status status = noise_write_tokens(noise, out);
@@ -285,13 +315,7 @@ meshsync_status msy_noise_write(struct msy_noise *noise, meshsync_bytes payload,
     if (status == MESHSYNC_OK && out->len - start > MSY_NOISE_MESSAGE_BYTES_MAX) {
         status = MESHSYNC_E_LIMIT;
     }
-    if (status != MESHSYNC_OK) {
-        noise->failed = true;
-        out->len = start;
-        return status;
-    }
-    noise->message_index += 1;
-    return MESHSYNC_OK;
+    return noise_end(noise, status, out, start);
 }
 
 static meshsync_status noise_read_e(struct msy_noise *noise, struct msy_cursor *cursor)
@@ -349,8 +373,7 @@ static meshsync_status noise_read_tokens(struct msy_noise *noise, struct msy_cur
     return status;
 }
 
-meshsync_status msy_noise_read(struct msy_noise *noise, meshsync_bytes message,
-                               struct msy_buf *out)
+meshsync_status msy_noise_read(struct msy_noise *noise, meshsync_bytes message, struct msy_buf *out)
 {
     struct msy_cursor cursor;
     size_t start = out->len;
@@ -362,23 +385,23 @@ meshsync_status msy_noise_read(struct msy_noise *noise, meshsync_bytes message,
                                  ? MESHSYNC_E_AUTH
                                  : noise_read_tokens(noise, &cursor, out);
     if (status == MESHSYNC_OK) {
-        status = noise_decrypt_and_hash(
-            noise, (meshsync_bytes){cursor.at, msy_cursor_left(&cursor)}, out);
+        status = noise_decrypt_and_hash(noise,
+                                        (meshsync_bytes){cursor.at, msy_cursor_left(&cursor)}, out);
     }
-    if (status != MESHSYNC_OK) {
-        noise->failed = true;
-        out->len = start;
-        return status;
-    }
-    noise->message_index += 1;
-    return MESHSYNC_OK;
+    return noise_end(noise, status, out, start);
 }
 
 void msy_noise_split(struct msy_noise *noise, struct msy_noise_cipher *sending,
                      struct msy_noise_cipher *receiving)
 {
     uint8_t out[2][NOISE_HASH_BYTES];
+    msy_noise_cipher_wipe(sending);
+    msy_noise_cipher_wipe(receiving);
+    if (!msy_noise_done(noise) || !noise->cipher.has_key) {
+        return;
+    }
     noise_hkdf(noise->ck, NULL, 0, out, 2);
+    noise_forget(noise);
     noise_set_key(sending, out[noise->initiator ? 0 : 1]);
     noise_set_key(receiving, out[noise->initiator ? 1 : 0]);
     sodium_memzero(out, sizeof out);
@@ -410,6 +433,7 @@ static void noise_rekey(struct msy_noise_cipher *cipher)
     sodium_memzero(sealed, sizeof sealed);
 }
 
+/* The record is through with the old key, on both sides, when its bytes are counted. */
 static void noise_count(struct msy_noise_cipher *cipher, size_t plain_len)
 {
     cipher->sealed_bytes += plain_len;
@@ -424,8 +448,7 @@ meshsync_status msy_noise_seal(struct msy_noise_cipher *cipher, meshsync_bytes p
     if (plain.len > MSY_NOISE_PAYLOAD_BYTES_MAX) {
         return MESHSYNC_E_LIMIT;
     }
-    meshsync_status status =
-        noise_encrypt(cipher, (meshsync_bytes){NULL, 0}, plain, out);
+    meshsync_status status = noise_encrypt(cipher, (meshsync_bytes){NULL, 0}, plain, out);
     if (status == MESHSYNC_OK) {
         noise_count(cipher, plain.len);
     }
@@ -436,10 +459,11 @@ meshsync_status msy_noise_open(struct msy_noise_cipher *cipher, meshsync_bytes s
                                struct msy_buf *out)
 {
     size_t start = out->len;
-    meshsync_status status =
-        noise_decrypt(cipher, (meshsync_bytes){NULL, 0}, sealed, out);
+    meshsync_status status = noise_decrypt(cipher, (meshsync_bytes){NULL, 0}, sealed, out);
     if (status == MESHSYNC_OK) {
         noise_count(cipher, out->len - start);
+    } else if (status == MESHSYNC_E_AUTH) {
+        msy_noise_cipher_wipe(cipher);
     }
     return status;
 }

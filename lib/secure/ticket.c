@@ -8,12 +8,20 @@
 enum {
     TICKET_VERSION = 1,
     TICKET_CHECK_BYTES = 4,
-    TICKET_BYTES_MAX = 3000,
+    TICKET_FIXED_BYTES = 1 + MESHSYNC_SPACE_ID_BYTES + MSY_SIGN_PUBLIC_BYTES +
+                         MSY_SPACE_NONCE_BYTES + MSY_SPACE_SECRET_BYTES + MSY_SIGN_SEED_BYTES + 8 +
+                         4 + 4,
+    TICKET_BYTES_MAX = TICKET_FIXED_BYTES + 2 + MESHSYNC_NAME_BYTES_MAX + 1 +
+                       MSY_TICKET_ADDRESSES_MAX * (2 + MSY_TICKET_ADDRESS_BYTES_MAX - 1) +
+                       TICKET_CHECK_BYTES,
     JOIN_BYTES = MESHSYNC_SPACE_ID_BYTES + MSY_SIGN_PUBLIC_BYTES
 };
 
 static const char ticket_prefix[] = "mst1";
 static const char join_words[] = "meshsync join 1";
+_Static_assert(TICKET_FIXED_BYTES == 145, "the layout in docs/ticket.md");
+_Static_assert(sizeof ticket_prefix + (TICKET_BYTES_MAX + 2) / 3 * 4 <= MSY_TICKET_TEXT_BYTES_MAX,
+               "every ticket that is allowed fits");
 
 void msy_space_id(uint8_t space[MESHSYNC_SPACE_ID_BYTES],
                   const uint8_t founder[MSY_SIGN_PUBLIC_BYTES],
@@ -26,97 +34,129 @@ void msy_space_id(uint8_t space[MESHSYNC_SPACE_ID_BYTES],
     msy_hash(space, MESHSYNC_SPACE_ID_BYTES, parts, 3);
 }
 
-static void ticket_check_bytes(const uint8_t *bytes, size_t len, uint8_t check[16])
+static void ticket_checksum(meshsync_bytes content, uint8_t check[16])
 {
     static const char words[] = "meshsync ticket 1";
-    const meshsync_bytes parts[] = {{(const uint8_t *)words, sizeof words - 1}, {bytes, len}};
+    const meshsync_bytes parts[] = {{(const uint8_t *)words, sizeof words - 1}, content};
     msy_hash(check, 16, parts, 2);
 }
 
-static meshsync_status ticket_put_text(struct msy_buf *out, const char *text)
+/* ---- What is allowed, for writing and for reading ---- */
+
+static const char *ticket_name_wrong(meshsync_bytes name)
 {
-    size_t len = strlen(text);
-    meshsync_status status = msy_buf_append_be16(out, (uint16_t)len);
-    return status == MESHSYNC_OK ? msy_buf_append(out, text, len) : status;
+    return msy_utf8_valid(name) && (name.len == 0 || memchr(name.data, 0, name.len) == NULL)
+               ? NULL
+               : "its name is not UTF-8 without zero bytes";
 }
 
-static meshsync_status ticket_write(const struct msy_ticket *ticket, struct msy_buf *out)
+/* An address goes into logs and to the resolver: no control characters. */
+static const char *ticket_address_wrong(meshsync_bytes address)
+{
+    bool good = address.len > 0 && msy_utf8_valid(address);
+    for (size_t i = 0; good && i < address.len; i++) {
+        good = address.data[i] >= 0x20 && address.data[i] != 0x7f;
+    }
+    return good ? NULL : "an address is empty or not UTF-8 without control characters";
+}
+
+/* The id is derived, so a ticket cannot name a space and another founder. */
+static const char *ticket_space_wrong(const struct msy_ticket *ticket)
+{
+    uint8_t space[MESHSYNC_SPACE_ID_BYTES];
+    msy_space_id(space, ticket->founder, ticket->nonce);
+    return memcmp(space, ticket->space, sizeof space) == 0
+               ? NULL
+               : "its space id is not that of its founder and nonce";
+}
+
+/* ---- Writing, into memory of the right size: no secret is left where a buffer grew ---- */
+
+static void ticket_put(uint8_t *bytes, size_t *len, const void *data, size_t n)
+{
+    memcpy(bytes + *len, data, n);
+    *len += n;
+}
+
+static const char *ticket_put_text(uint8_t *bytes, size_t *len, const char *text, size_t max,
+                                   const char *(*wrong)(meshsync_bytes))
+{
+    size_t n = strnlen(text, max);
+    if (n == max) {
+        return "a text in it has no end";
+    }
+    const char *words = wrong((meshsync_bytes){(const uint8_t *)text, n});
+    if (words == NULL) {
+        msy_put_be16(bytes + *len, (uint16_t)n);
+        *len += 2;
+        ticket_put(bytes, len, text, n);
+    }
+    return words;
+}
+
+/* NULL, or what is wrong with the ticket. */
+static const char *ticket_write(const struct msy_ticket *ticket, uint8_t bytes[TICKET_BYTES_MAX],
+                                size_t *len)
 {
     uint8_t check[16];
-    meshsync_status status = msy_buf_append_u8(out, TICKET_VERSION);
-    const meshsync_bytes parts[] = {
-        {ticket->space, sizeof ticket->space},         {ticket->founder, sizeof ticket->founder},
-        {ticket->nonce, sizeof ticket->nonce},         {ticket->discovery, sizeof ticket->discovery},
-        {ticket->invite_seed, sizeof ticket->invite_seed},
-    };
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && status == MESHSYNC_OK; i++) {
-        status = msy_buf_append(out, parts[i].data, parts[i].len);
+    *len = 0;
+    bytes[(*len)++] = TICKET_VERSION;
+    ticket_put(bytes, len, ticket->space, sizeof ticket->space);
+    ticket_put(bytes, len, ticket->founder, sizeof ticket->founder);
+    ticket_put(bytes, len, ticket->nonce, sizeof ticket->nonce);
+    ticket_put(bytes, len, ticket->discovery, sizeof ticket->discovery);
+    ticket_put(bytes, len, ticket->invite_seed, sizeof ticket->invite_seed);
+    msy_put_be64(bytes + *len, ticket->expires_ms);
+    msy_put_be32(bytes + *len + 8, ticket->role);
+    msy_put_be32(bytes + *len + 12, ticket->uses_max);
+    *len += 16;
+    const char *words = ticket_space_wrong(ticket);
+    if (words == NULL) {
+        words = ticket_put_text(bytes, len, ticket->name, sizeof ticket->name, ticket_name_wrong);
     }
-    if (status == MESHSYNC_OK) {
-        status = msy_buf_append_be64(out, ticket->expires_ms);
+    bytes[(*len)++] = (uint8_t)ticket->addresses_count;
+    for (uint32_t i = 0; words == NULL && i < ticket->addresses_count; i++) {
+        words = ticket_put_text(bytes, len, ticket->addresses[i], sizeof ticket->addresses[i],
+                                ticket_address_wrong);
     }
-    if (status == MESHSYNC_OK) {
-        status = msy_buf_append_be32(out, ticket->role);
-    }
-    if (status == MESHSYNC_OK) {
-        status = msy_buf_append_be32(out, ticket->uses_max);
-    }
-    if (status == MESHSYNC_OK) {
-        status = ticket_put_text(out, ticket->name);
-    }
-    if (status == MESHSYNC_OK) {
-        status = msy_buf_append_u8(out, (uint8_t)ticket->addresses_count);
-    }
-    for (uint32_t i = 0; i < ticket->addresses_count && status == MESHSYNC_OK; i++) {
-        status = ticket_put_text(out, ticket->addresses[i]);
-    }
-    if (status == MESHSYNC_OK) {
-        ticket_check_bytes(out->data, out->len, check);
-        status = msy_buf_append(out, check, TICKET_CHECK_BYTES);
-    }
-    return status;
+    ticket_checksum((meshsync_bytes){bytes, *len}, check);
+    ticket_put(bytes, len, check, TICKET_CHECK_BYTES);
+    return words;
 }
 
 meshsync_status msy_ticket_encode(const struct msy_ticket *ticket, char *text,
                                   meshsync_error *error)
 {
-    struct msy_alloc alloc;
-    struct msy_buf bytes;
+    uint8_t bytes[TICKET_BYTES_MAX];
+    size_t len = 0;
+    text[0] = 0;
     if (ticket->addresses_count > MSY_TICKET_ADDRESSES_MAX) {
-        return msy_fail(error, MESHSYNC_E_LIMIT, "a ticket has at most %d addresses",
-                        (int)MSY_TICKET_ADDRESSES_MAX);
+        return msy_fail(error, MESHSYNC_E_LIMIT, "a ticket has at most %d addresses, not %u",
+                        (int)MSY_TICKET_ADDRESSES_MAX, (unsigned)ticket->addresses_count);
     }
-    msy_alloc_init(&alloc, NULL, NULL, 0);
-    msy_buf_init(&bytes, &alloc, TICKET_BYTES_MAX);
-    meshsync_status status = ticket_write(ticket, &bytes);
-    if (status == MESHSYNC_OK) {
+    const char *words = ticket_write(ticket, bytes, &len);
+    if (words == NULL) {
         memcpy(text, ticket_prefix, sizeof ticket_prefix - 1);
-        (void)msy_base64url_encode(text + sizeof ticket_prefix - 1, bytes.data, bytes.len);
+        (void)msy_base64url_encode(text + sizeof ticket_prefix - 1, bytes, len);
     }
-    if (bytes.data != NULL) {
-        msy_wipe(bytes.data, bytes.cap);
-    }
-    msy_buf_fini(&bytes);
-    return status == MESHSYNC_OK ? status
-                                 : msy_fail(error, status, "the ticket would be too long");
+    msy_wipe(bytes, sizeof bytes);
+    return words == NULL ? MESHSYNC_OK
+                         : msy_fail(error, MESHSYNC_E_INVALID, "no ticket: %s", words);
 }
 
-static bool ticket_get_text(struct msy_cursor *cursor, char *out, size_t max)
+/* ---- Reading ---- */
+
+/* False: the bytes ended before the text. */
+static bool ticket_get_text(struct msy_cursor *cursor, meshsync_bytes *text)
 {
     uint16_t len = 0;
-    meshsync_bytes bytes;
-    if (!msy_cursor_be16(cursor, &len) || len >= max || !msy_cursor_bytes(cursor, len, &bytes) ||
-        !msy_utf8_valid(bytes) || (len > 0 && memchr(bytes.data, 0, len) != NULL)) {
-        return false;
-    }
-    memset(out, 0, max);
-    if (len > 0) {
-        memcpy(out, bytes.data, len);
-    }
-    return true;
+    return msy_cursor_be16(cursor, &len) && msy_cursor_bytes(cursor, len, text);
 }
 
-static bool ticket_read(struct msy_cursor *cursor, struct msy_ticket *ticket)
+/* Texts stay where they are: what is in them is looked at when the checksum is known to be right.
+ * False: the bytes ended too early. */
+static bool ticket_read(struct msy_cursor *cursor, struct msy_ticket *ticket, meshsync_bytes *name,
+                        meshsync_bytes addresses[MSY_TICKET_ADDRESSES_MAX])
 {
     uint8_t count = 0;
     if (!msy_cursor_copy(cursor, ticket->space, sizeof ticket->space) ||
@@ -124,50 +164,90 @@ static bool ticket_read(struct msy_cursor *cursor, struct msy_ticket *ticket)
         !msy_cursor_copy(cursor, ticket->nonce, sizeof ticket->nonce) ||
         !msy_cursor_copy(cursor, ticket->discovery, sizeof ticket->discovery) ||
         !msy_cursor_copy(cursor, ticket->invite_seed, sizeof ticket->invite_seed) ||
-        !msy_cursor_be64(cursor, &ticket->expires_ms) ||
-        !msy_cursor_be32(cursor, &ticket->role) || !msy_cursor_be32(cursor, &ticket->uses_max) ||
-        !ticket_get_text(cursor, ticket->name, sizeof ticket->name) ||
-        !msy_cursor_u8(cursor, &count) || count > MSY_TICKET_ADDRESSES_MAX) {
+        !msy_cursor_be64(cursor, &ticket->expires_ms) || !msy_cursor_be32(cursor, &ticket->role) ||
+        !msy_cursor_be32(cursor, &ticket->uses_max) || !ticket_get_text(cursor, name) ||
+        !msy_cursor_u8(cursor, &count)) {
         return false;
     }
-    for (uint32_t i = 0; i < count; i++) {
-        if (!ticket_get_text(cursor, ticket->addresses[i], sizeof ticket->addresses[i])) {
+    ticket->addresses_count = count;
+    for (uint32_t i = 0; i < count && i < MSY_TICKET_ADDRESSES_MAX; i++) {
+        if (!ticket_get_text(cursor, &addresses[i])) {
             return false;
         }
     }
-    ticket->addresses_count = count;
-    return msy_cursor_left(cursor) == 0;
+    return true;
 }
 
-static meshsync_status ticket_open(meshsync_bytes bytes, struct msy_ticket *ticket,
-                                   meshsync_error *error)
+/* NULL, or what is wrong. The ticket is all zeros where nothing is put. */
+static const char *ticket_keep_texts(struct msy_ticket *ticket, meshsync_bytes name,
+                                     const meshsync_bytes addresses[MSY_TICKET_ADDRESSES_MAX])
 {
-    struct msy_cursor cursor;
-    uint8_t check[16];
-    uint8_t space[MESHSYNC_SPACE_ID_BYTES];
-    uint8_t version = 0;
-    if (bytes.len < 1 + TICKET_CHECK_BYTES) {
-        return msy_fail(error, MESHSYNC_E_INVALID, "the ticket is cut short");
+    const char *words = ticket_name_wrong(name);
+    if (words != NULL || name.len >= sizeof ticket->name) {
+        return words != NULL ? words : "its name is too long";
     }
-    if (bytes.data[0] != TICKET_VERSION) {
-        return msy_fail(error, MESHSYNC_E_UNSUPPORTED, "the ticket has version %u",
-                        (unsigned)bytes.data[0]);
+    if (name.len > 0) {
+        memcpy(ticket->name, name.data, name.len);
+    }
+    for (uint32_t i = 0; i < ticket->addresses_count; i++) {
+        words = ticket_address_wrong(addresses[i]);
+        if (words != NULL || addresses[i].len >= sizeof ticket->addresses[i]) {
+            return words != NULL ? words : "an address is too long";
+        }
+        memcpy(ticket->addresses[i], addresses[i].data, addresses[i].len);
+    }
+    return ticket_space_wrong(ticket);
+}
+
+static bool ticket_checksum_good(meshsync_bytes bytes)
+{
+    uint8_t check[16];
+    if (bytes.len < TICKET_CHECK_BYTES) {
+        return false;
     }
     meshsync_bytes content = {bytes.data, bytes.len - TICKET_CHECK_BYTES};
-    ticket_check_bytes(content.data, content.len, check);
-    if (memcmp(check, bytes.data + content.len, TICKET_CHECK_BYTES) != 0) {
-        return msy_fail(error, MESHSYNC_E_INVALID,
-                        "the ticket's checksum is wrong: it was altered or cut short");
-    }
-    msy_cursor_init(&cursor, content);
+    ticket_checksum(content, check);
+    return msy_secret_equal(check, content.data + content.len, TICKET_CHECK_BYTES);
+}
+
+/* NULL, or what is wrong. The version is known already. */
+static const char *ticket_open(meshsync_bytes bytes, struct msy_ticket *ticket)
+{
+    struct msy_cursor cursor;
+    meshsync_bytes name = {NULL, 0};
+    meshsync_bytes addresses[MSY_TICKET_ADDRESSES_MAX] = {{NULL, 0}};
+    uint8_t version = 0;
+    msy_cursor_init(&cursor, bytes);
     (void)msy_cursor_u8(&cursor, &version);
-    if (!ticket_read(&cursor, ticket)) {
-        return msy_fail(error, MESHSYNC_E_INVALID, "the ticket's content is malformed");
+    bool whole = ticket_read(&cursor, ticket, &name, addresses) &&
+                 msy_cursor_left(&cursor) >= TICKET_CHECK_BYTES;
+    if (!ticket_checksum_good(bytes)) {
+        return whole ? "it was altered: its checksum is wrong"
+                     : "it ends too early: it was cut short or altered";
     }
-    msy_space_id(space, ticket->founder, ticket->nonce);
-    return memcmp(space, ticket->space, sizeof space) == 0
-               ? MESHSYNC_OK
-               : msy_fail(error, MESHSYNC_E_INVALID, "the ticket names no space of its founder");
+    if (ticket->addresses_count > MSY_TICKET_ADDRESSES_MAX) {
+        return "it has too many addresses";
+    }
+    if (!whole || msy_cursor_left(&cursor) != TICKET_CHECK_BYTES) {
+        return "its fields do not fill it";
+    }
+    return ticket_keep_texts(ticket, name, addresses);
+}
+
+/* NULL, or what is wrong with the text. */
+static const char *ticket_text_wrong(const char *text, size_t text_len,
+                                     uint8_t bytes[TICKET_BYTES_MAX], size_t *len)
+{
+    size_t prefix = sizeof ticket_prefix - 1;
+    if (text_len <= prefix) {
+        return "it ends too early: it was cut short";
+    }
+    if (text_len - prefix > (TICKET_BYTES_MAX * 4 + 2) / 3) {
+        return "it is too long";
+    }
+    return msy_base64url_decode(text + prefix, text_len - prefix, bytes, TICKET_BYTES_MAX, len)
+               ? NULL
+               : "it is not base64url: it was cut short or altered";
 }
 
 meshsync_status msy_ticket_decode(const char *text, size_t text_len, struct msy_ticket *ticket,
@@ -175,19 +255,33 @@ meshsync_status msy_ticket_decode(const char *text, size_t text_len, struct msy_
 {
     uint8_t bytes[TICKET_BYTES_MAX];
     size_t len = 0;
-    size_t prefix = sizeof ticket_prefix - 1;
+    size_t common = sizeof ticket_prefix - 2; /* The digit is the version of the text form. */
     memset(ticket, 0, sizeof *ticket);
-    if (text_len < prefix || memcmp(text, ticket_prefix, prefix) != 0) {
+    if (text_len <= common || memcmp(text, ticket_prefix, common) != 0) {
         return msy_fail(error, MESHSYNC_E_INVALID, "a ticket begins with \"%s\"", ticket_prefix);
     }
-    if (!msy_base64url_decode(text + prefix, text_len - prefix, bytes, sizeof bytes, &len)) {
-        return msy_fail(error, MESHSYNC_E_INVALID, "the ticket is not base64url, or too long");
+    if (text[common] != ticket_prefix[common] && text[common] >= '0' && text[common] <= '9') {
+        return msy_fail(error, MESHSYNC_E_UNSUPPORTED, "the ticket's form is \"%.4s\", not \"%s\"",
+                        text, ticket_prefix);
     }
-    meshsync_status status = ticket_open((meshsync_bytes){bytes, len}, ticket, error);
+    if (text[common] != ticket_prefix[common]) {
+        return msy_fail(error, MESHSYNC_E_INVALID, "a ticket begins with \"%s\"", ticket_prefix);
+    }
+    meshsync_status status = MESHSYNC_OK;
+    const char *words = ticket_text_wrong(text, text_len, bytes, &len);
+    if (words == NULL && bytes[0] != TICKET_VERSION) {
+        status = msy_fail(error, MESHSYNC_E_UNSUPPORTED, "the ticket has version %u, this knows %d",
+                          (unsigned)bytes[0], (int)TICKET_VERSION);
+    } else if (words == NULL) {
+        words = ticket_open((meshsync_bytes){bytes, len}, ticket);
+    }
+    if (words != NULL) {
+        status = msy_fail(error, MESHSYNC_E_INVALID, "the ticket is not good: %s", words);
+    }
     if (status != MESHSYNC_OK) {
         msy_ticket_wipe(ticket);
     }
-    msy_wipe(bytes, sizeof bytes);
+    msy_wipe(bytes, len);
     return status;
 }
 
@@ -201,8 +295,8 @@ static meshsync_bytes ticket_join_bytes(uint8_t out[sizeof join_words - 1 + JOIN
     return (meshsync_bytes){out, words + JOIN_BYTES};
 }
 
-void msy_ticket_prove(const struct msy_ticket *ticket,
-                      const uint8_t device[MSY_SIGN_PUBLIC_BYTES], uint8_t proof[MSY_SIGN_BYTES])
+void msy_ticket_prove(const struct msy_ticket *ticket, const uint8_t device[MSY_SIGN_PUBLIC_BYTES],
+                      uint8_t proof[MSY_SIGN_BYTES])
 {
     uint8_t message[sizeof join_words - 1 + JOIN_BYTES];
     msy_sign(proof, ticket_join_bytes(message, ticket->space, device), ticket->invite_seed);
