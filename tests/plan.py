@@ -12,6 +12,14 @@ CORE = "base clock crdt wire secure store replica mesh".split()
 COVERAGE_LINES_MIN = 80
 COVERAGE_BRANCHES_MIN = 50
 
+# How much the tests that draw try. Where there is none of these, they have a number of their own,
+# which is that of a check in the plain build; instrumented builds take less of the same.
+LESS_ASAN = {"MESHSYNC_SCHEDULES": 1500, "MESHSYNC_SEEDS": 60, "MESHSYNC_STEPS": 3}
+LESS_TSAN = {"MESHSYNC_SCHEDULES": 200, "MESHSYNC_SEEDS": 10, "MESHSYNC_STEPS": 2}
+LESS_COVERAGE = {"MESHSYNC_SCHEDULES": 1000, "MESHSYNC_SEEDS": 60, "MESHSYNC_STEPS": 3}
+MORE = {"MESHSYNC_SCHEDULES": 50000, "MESHSYNC_SEEDS": 2000, "MESHSYNC_KILLS": 500,
+        "MESHSYNC_SEED": 1000000}
+
 
 class Job:
     """One command with a name; it passes when it exits with 0 in time."""
@@ -210,7 +218,7 @@ def tsan_wrapper():
 
 
 def tsan_tests(context):
-    return tests("tsan", timeout_s=1200, wrapper=tsan_wrapper())(context)
+    return tests("tsan", timeout_s=1200, wrapper=tsan_wrapper(), **LESS_TSAN)(context)
 
 
 def fuzz(context):
@@ -240,26 +248,24 @@ def coverage_report(context):
                  "--fail-under-branch", str(COVERAGE_BRANCHES_MIN)], 900, shows=True)]
 
 
-CAMPAIGN_TIMES = 8  # How many times as many seeds and kills as in a check.
-
 BUILD_PLAIN = build("plain", "all", "tests", "benches")
 BUILD_ASAN = build("asan", "tests", "fuzz-replays")
+ASAN_TESTS = Stage(tests("asan", timeout_s=900, **LESS_ASAN))
 TSAN = (build("tsan", "tests"), Stage(tsan_tests))
 VALGRIND_UNIT = Stage(tests("plain", ("unit/",), 900, VALGRIND, "valgrind"))
 FUZZ = (build("fuzz", "fuzzers", "CC=clang"), Stage(fuzz))
-COVERAGE = (build("coverage", "tests"), Stage(tests("coverage", timeout_s=900)),
+COVERAGE = (build("coverage", "tests"), Stage(tests("coverage", timeout_s=900, **LESS_COVERAGE)),
             Stage(coverage_report))
 
 PLANS = {
     "check": Plan(30, BUILD_PLAIN, BUILD_ASAN, Stage(build_clang, parallel=False), Stage(rules),
-                  Stage(tests("plain")), Stage(tests("asan", timeout_s=600)), Stage(fuzz_replay),
+                  Stage(tests("plain")), ASAN_TESTS, Stage(fuzz_replay),
                   Stage(examples), Stage(bench_small), Stage(end_to_end, parallel=False)),
     "campaign": Plan(50, BUILD_PLAIN, Stage(lint), *TSAN, VALGRIND_UNIT, *FUZZ, *COVERAGE,
-                     Stage(tests("plain", ("laws/", "sim/"), 1500, label="more seeds",
-                                 MESHSYNC_SEEDS=CAMPAIGN_TIMES, MESHSYNC_KILLS=CAMPAIGN_TIMES))),
+                     Stage(tests("plain", ("laws/", "sim/"), 1500, label="more", **MORE))),
     "tests": Plan(30, BUILD_PLAIN, Stage(tests("plain"))),
-    "asan": Plan(60, BUILD_ASAN, Stage(tests("asan", timeout_s=900)), Stage(fuzz_replay)),
-    "ubsan": Plan(60, build("ubsan", "tests"), Stage(tests("ubsan", timeout_s=900))),
+    "asan": Plan(60, BUILD_ASAN, ASAN_TESTS, Stage(fuzz_replay)),
+    "ubsan": Plan(60, build("ubsan", "tests"), Stage(tests("ubsan", timeout_s=900, **LESS_ASAN))),
     "tsan": Plan(60, *TSAN),
     "valgrind": Plan(60, BUILD_PLAIN, VALGRIND_UNIT),
     "fuzz": Plan(600, *FUZZ),
