@@ -57,7 +57,7 @@ meshsync_status msy_ack_raise(struct msy_store_txn *txn, uint32_t space, struct 
 
 /* --- telling --------------------------------------------------------------------------------- */
 
-void msy_ack_vector(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel)
+void msy_ack_vector(struct msy_mesh *mesh, struct msy_mesh_link *link, struct msy_channel *channel)
 {
     struct msy_mesh_space *space = msy_space_find(mesh, channel->space);
     uint32_t at = 0;
@@ -85,7 +85,7 @@ void msy_ack_vector(struct msy_mesh *mesh, struct msy_link *link, struct msy_cha
 void msy_ack_retell(struct msy_mesh *mesh, struct msy_mesh_space *space)
 {
     uint32_t at = 0;
-    struct msy_link *link = NULL;
+    struct msy_mesh_link *link = NULL;
     struct msy_channel *channel = NULL;
     while ((channel = msy_channel_next(mesh, space->number, &at, &link)) != NULL) {
         channel->vector_due = true;
@@ -118,7 +118,7 @@ static meshsync_status ack_select(struct msy_mesh *mesh, const struct msy_mesh_s
 }
 
 static void ack_note(struct msy_mesh *mesh, const struct msy_mesh_space *space,
-                     struct msy_link *link, struct msy_channel *channel)
+                     struct msy_mesh_link *link, struct msy_channel *channel)
 {
     if (msy_session_backlog(link) > MSY_PUSH_OUT_BYTES_MAX) {
         channel->vector_due = true; /* One vector later says all that notes would say now. */
@@ -143,7 +143,7 @@ static void ack_note(struct msy_mesh *mesh, const struct msy_mesh_space *space,
 void msy_ack_notes(struct msy_mesh *mesh, struct msy_mesh_space *space)
 {
     uint32_t at = 0;
-    struct msy_link *link = NULL;
+    struct msy_mesh_link *link = NULL;
     struct msy_channel *channel = NULL;
     while ((channel = msy_channel_next(mesh, space->number, &at, &link)) != NULL) {
         ack_note(mesh, space, link, channel);
@@ -155,7 +155,7 @@ void msy_ack_notes(struct msy_mesh *mesh, struct msy_mesh_space *space)
 /* --- being told ------------------------------------------------------------------------------ */
 
 /* How long a noted change may still come by itself. */
-static uint64_t ack_patience(const struct msy_link *link)
+static uint64_t ack_patience(const struct msy_mesh_link *link)
 {
     uint64_t wait_ms = 2 * link->rtt_us / 1000;
     wait_ms = wait_ms < MSY_PUSH_WAIT_MS_MIN ? MSY_PUSH_WAIT_MS_MIN : wait_ms;
@@ -194,7 +194,7 @@ static struct msy_known_space *ack_known_space(const struct msy_known *known, ui
 }
 
 /* A peer's new word on what it holds counts more than its old: it may have lost its disk. */
-static void ack_forget(struct msy_mesh *mesh, const struct msy_link *link, uint32_t space)
+static void ack_forget(struct msy_mesh *mesh, const struct msy_mesh_link *link, uint32_t space)
 {
     uint32_t at = 0;
     const struct msy_known *known = ack_known(mesh, link->device, &at);
@@ -205,7 +205,7 @@ static void ack_forget(struct msy_mesh *mesh, const struct msy_link *link, uint3
 }
 
 static meshsync_status ack_take(struct msy_mesh *mesh, struct msy_store_txn *txn,
-                                const struct msy_link *link, struct msy_channel *channel,
+                                const struct msy_mesh_link *link, struct msy_channel *channel,
                                 struct msy_mesh_space *space, const struct msy_tip *tip)
 {
     /* Before the first whole vector has come nothing in the vector implies anything else in it. */
@@ -222,7 +222,7 @@ static meshsync_status ack_take(struct msy_mesh *mesh, struct msy_store_txn *txn
     return msy_want_add(mesh, txn, space, tip, at_ms, false);
 }
 
-meshsync_status msy_ack_on_tips(struct msy_mesh *mesh, struct msy_link *link,
+meshsync_status msy_ack_on_tips(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                 enum msy_message_type type, meshsync_bytes content)
 {
     struct msy_tips tips;
@@ -349,7 +349,7 @@ static struct msy_known_space *known_make_space(struct msy_mesh *mesh, struct ms
     return found;
 }
 
-void msy_ack_keep(struct msy_mesh *mesh, const struct msy_link *link,
+void msy_ack_keep(struct msy_mesh *mesh, const struct msy_mesh_link *link,
                   const struct msy_channel *channel)
 {
     if (!channel->told || channel->durable.count == 0) {
@@ -375,7 +375,7 @@ static meshsync_status holders_say(struct msy_mesh *mesh, struct msy_store_txn *
     *told = false;
     *holds = false;
     for (uint32_t i = 0; i < mesh->links_count && status == MESHSYNC_OK && !*holds; i++) {
-        const struct msy_link *link = mesh->links[i];
+        const struct msy_mesh_link *link = mesh->links[i];
         if (link->state != MSY_LINK_LIVE || memcmp(link->device, device, MSY_DEVICE_BYTES) != 0) {
             continue;
         }
@@ -392,7 +392,7 @@ static meshsync_status holders_say(struct msy_mesh *mesh, struct msy_store_txn *
 /* Is this the lowest live link of its device? */
 static bool holders_first(const struct msy_mesh *mesh, uint32_t index)
 {
-    const struct msy_link *link = mesh->links[index];
+    const struct msy_mesh_link *link = mesh->links[index];
     if (link->state != MSY_LINK_LIVE) {
         return false;
     }

@@ -12,7 +12,7 @@ enum { ADDRESS_DIAL_MS_MAX = 2 * MSY_HANDSHAKE_MS_MAX, ADDRESS_SHIFT_MAX = 16 };
 
 /* --- texts ----------------------------------------------------------------------------------- */
 
-size_t msy_address_host(const char *text)
+size_t msy_mesh_address_host(const char *text)
 {
     const char *colon = strrchr(text, ':');
     if (strncmp(text, "unix:", 5) == 0 || colon == NULL) {
@@ -23,17 +23,17 @@ size_t msy_address_host(const char *text)
 
 static bool address_host_is(const char *text, const char *host)
 {
-    size_t len = msy_address_host(text);
+    size_t len = msy_mesh_address_host(text);
     return len == strlen(host) && memcmp(text, host, len) == 0;
 }
 
-bool msy_address_is_any(const char *text)
+bool msy_mesh_address_is_any(const char *text)
 {
     return address_host_is(text, "0.0.0.0") || address_host_is(text, "[::]") ||
            address_host_is(text, "*");
 }
 
-bool msy_address_is_local(const char *text)
+bool msy_mesh_address_is_local(const char *text)
 {
     return strncmp(text, "unix:", 5) == 0 || strncmp(text, "127.", 4) == 0 ||
            address_host_is(text, "[::1]") || address_host_is(text, "localhost");
@@ -56,7 +56,7 @@ static uint32_t address_lower(const struct msy_mesh *mesh, const char *text)
     return low;
 }
 
-static struct msy_address *address_find(struct msy_mesh *mesh, const char *text)
+static struct msy_mesh_address *address_find(struct msy_mesh *mesh, const char *text)
 {
     uint32_t at = address_lower(mesh, text);
     if (at < mesh->addresses_count && strcmp(mesh->addresses[at]->text, text) == 0) {
@@ -65,7 +65,7 @@ static struct msy_address *address_find(struct msy_mesh *mesh, const char *text)
     return NULL;
 }
 
-static struct msy_address *address_of_link(struct msy_mesh *mesh, uint32_t link)
+static struct msy_mesh_address *address_of_link(struct msy_mesh *mesh, uint32_t link)
 {
     for (uint32_t i = 0; i < mesh->addresses_count; i++) {
         if (mesh->addresses[i]->link == link) {
@@ -75,7 +75,7 @@ static struct msy_address *address_of_link(struct msy_mesh *mesh, uint32_t link)
     return NULL;
 }
 
-static void address_remove(struct msy_mesh *mesh, struct msy_address *address)
+static void address_remove(struct msy_mesh *mesh, struct msy_mesh_address *address)
 {
     uint32_t at = address_lower(mesh, address->text);
     mesh->addresses_count -= 1;
@@ -84,7 +84,7 @@ static void address_remove(struct msy_mesh *mesh, struct msy_address *address)
     msy_free(mesh->alloc, address, sizeof *address);
 }
 
-void msy_address_free(struct msy_mesh *mesh)
+void msy_mesh_address_free(struct msy_mesh *mesh)
 {
     for (uint32_t i = 0; i < mesh->addresses_count; i++) {
         msy_free(mesh->alloc, mesh->addresses[i], sizeof *mesh->addresses[i]);
@@ -100,9 +100,9 @@ static void address_wake(struct msy_mesh *mesh, uint64_t at_ms)
 }
 
 /* The one with that text, made when it is new; NULL: too many, or no memory. */
-static struct msy_address *address_make(struct msy_mesh *mesh, const char *text)
+static struct msy_mesh_address *address_make(struct msy_mesh *mesh, const char *text)
 {
-    struct msy_address *address = address_find(mesh, text);
+    struct msy_mesh_address *address = address_find(mesh, text);
     uint32_t at = address_lower(mesh, text);
     void *array = mesh->addresses;
     if (address != NULL || mesh->addresses_count >= MSY_ADDRESSES_MAX) {
@@ -124,12 +124,12 @@ static struct msy_address *address_make(struct msy_mesh *mesh, const char *text)
     return address;
 }
 
-meshsync_status msy_address_add_seed(struct msy_mesh *mesh, const char *text)
+meshsync_status msy_mesh_address_add_seed(struct msy_mesh *mesh, const char *text)
 {
     if (text == NULL || text[0] == '\0' || strlen(text) >= MSY_ADDRESS_BYTES_MAX) {
         return MESHSYNC_E_INVALID;
     }
-    struct msy_address *address = address_make(mesh, text);
+    struct msy_mesh_address *address = address_make(mesh, text);
     if (address == NULL) {
         return mesh->addresses_count >= MSY_ADDRESSES_MAX ? MESHSYNC_E_LIMIT : MESHSYNC_E_NO_MEMORY;
     }
@@ -141,16 +141,17 @@ meshsync_status msy_address_add_seed(struct msy_mesh *mesh, const char *text)
     return MESHSYNC_OK;
 }
 
-meshsync_status msy_address_remove_seed(struct msy_mesh *mesh, const char *text)
+meshsync_status msy_mesh_address_remove_seed(struct msy_mesh *mesh, const char *text)
 {
-    struct msy_address *address = text == NULL ? NULL : address_find(mesh, text);
+    struct msy_mesh_address *address = text == NULL ? NULL : address_find(mesh, text);
     if (address == NULL || !address->seed) {
         return MESHSYNC_E_NOT_FOUND;
     }
-    struct msy_link *link = address->link == 0 ? NULL : msy_link_find(mesh, address->link);
+    struct msy_mesh_link *link =
+        address->link == 0 ? NULL : msy_mesh_link_find(mesh, address->link);
     address_remove(mesh, address);
     if (link != NULL) {
-        msy_link_close(mesh, link, MESHSYNC_E_CANCELLED, "its address was removed");
+        msy_mesh_link_close(mesh, link, MESHSYNC_E_CANCELLED, "its address was removed");
     }
     return MESHSYNC_OK;
 }
@@ -168,9 +169,9 @@ static uint64_t address_backoff(struct msy_mesh *mesh, uint32_t failures)
     return wait_ms / 2 + msy_prng_below(&mesh->prng, wait_ms / 2 + 1);
 }
 
-static void address_dial(struct msy_mesh *mesh, struct msy_address *address)
+static void address_dial(struct msy_mesh *mesh, struct msy_mesh_address *address)
 {
-    struct msy_link *link = msy_link_new(mesh, mesh->link_next, false);
+    struct msy_mesh_link *link = msy_mesh_link_new(mesh, mesh->link_next, false);
     struct msy_mesh_effect *effect = link != NULL ? msy_effect_add(mesh, MSY_MESH_DIAL) : NULL;
     const char *text = effect != NULL ? msy_effect_text(mesh, address->text) : NULL;
     address->retry_at_ms = mesh->now_ms + address_backoff(mesh, address->failures + 1);
@@ -180,14 +181,14 @@ static void address_dial(struct msy_mesh *mesh, struct msy_address *address)
     mesh->link_next += 2;
     memcpy(link->remote, address->text, sizeof link->remote);
     link->greet_by_ms = mesh->now_ms + ADDRESS_DIAL_MS_MAX;
-    msy_link_wake(mesh, &link->beat_at_ms, link->greet_by_ms);
+    msy_mesh_link_wake(mesh, &link->beat_at_ms, link->greet_by_ms);
     address->link = link->number;
     if (text == NULL) {
         if (effect != NULL) {
             mesh->effects->count -= 1; /* A call without a number to call. */
         }
         link->lost = true; /* Nobody outside knows of it. */
-        msy_link_close(mesh, link, MESHSYNC_E_NO_MEMORY, "no memory to dial");
+        msy_mesh_link_close(mesh, link, MESHSYNC_E_NO_MEMORY, "no memory to dial");
         return;
     }
     effect->link = link->number;
@@ -196,10 +197,10 @@ static void address_dial(struct msy_mesh *mesh, struct msy_address *address)
 
 /* Is whom it leads to here already? For a seed only the same run of the device counts: the other may
  * be a clone that must be reached too. */
-static bool address_is_met(const struct msy_mesh *mesh, const struct msy_address *address)
+static bool address_is_met(const struct msy_mesh *mesh, const struct msy_mesh_address *address)
 {
     for (uint32_t i = 0; i < mesh->links_count && address->has_device; i++) {
-        const struct msy_link *link = mesh->links[i];
+        const struct msy_mesh_link *link = mesh->links[i];
         if (link->state == MSY_LINK_LIVE &&
             memcmp(link->device, address->device, sizeof link->device) == 0 &&
             (!address->seed ||
@@ -211,7 +212,7 @@ static bool address_is_met(const struct msy_mesh *mesh, const struct msy_address
 }
 
 /* When the address is to be dialled: MSY_NEVER while there is no need. */
-static uint64_t address_wants(const struct msy_mesh *mesh, const struct msy_address *address,
+static uint64_t address_wants(const struct msy_mesh *mesh, const struct msy_mesh_address *address,
                               bool few)
 {
     if (address->self || address->link != 0 || mesh->stopping || (!address->seed && !few) ||
@@ -230,12 +231,12 @@ static uint32_t address_busy(const struct msy_mesh *mesh)
     return count;
 }
 
-void msy_address_due(struct msy_mesh *mesh)
+void msy_mesh_address_due(struct msy_mesh *mesh)
 {
     uint32_t busy = address_busy(mesh);
     uint64_t next_ms = MSY_NEVER;
     for (uint32_t i = 0; i < mesh->addresses_count; i++) {
-        struct msy_address *address = mesh->addresses[i];
+        struct msy_mesh_address *address = mesh->addresses[i];
         uint64_t at_ms = address_wants(mesh, address, busy < MSY_LEARNT_SESSIONS_MAX);
         if (at_ms <= mesh->now_ms) {
             address_dial(mesh, address);
@@ -247,9 +248,9 @@ void msy_address_due(struct msy_mesh *mesh)
     mesh->addresses_at_ms = next_ms;
 }
 
-void msy_address_found(struct msy_mesh *mesh, const struct msy_link *link)
+void msy_mesh_address_found(struct msy_mesh *mesh, const struct msy_mesh_link *link)
 {
-    struct msy_address *address = address_of_link(mesh, link->number);
+    struct msy_mesh_address *address = address_of_link(mesh, link->number);
     if (address == NULL) {
         return;
     }
@@ -265,18 +266,18 @@ void msy_address_found(struct msy_mesh *mesh, const struct msy_link *link)
     address->last_words[0] = '\0';
 }
 
-void msy_address_self(struct msy_mesh *mesh, const struct msy_link *link)
+void msy_mesh_address_self(struct msy_mesh *mesh, const struct msy_mesh_link *link)
 {
-    struct msy_address *address = address_of_link(mesh, link->number);
+    struct msy_mesh_address *address = address_of_link(mesh, link->number);
     if (address != NULL) {
         address->self = true;
     }
 }
 
-void msy_address_ended(struct msy_mesh *mesh, const struct msy_link *link, meshsync_status status,
-                       const char *words)
+void msy_mesh_address_ended(struct msy_mesh *mesh, const struct msy_mesh_link *link,
+                            meshsync_status status, const char *words)
 {
-    struct msy_address *address = address_of_link(mesh, link->number);
+    struct msy_mesh_address *address = address_of_link(mesh, link->number);
     uint64_t good_ms = mesh->keepalive_ms * MSY_SILENT_KEEPALIVES;
     mesh->addresses_at_ms = mesh->now_ms; /* One session less: others may be dialled. */
     if (address == NULL) {
@@ -300,10 +301,10 @@ void msy_address_ended(struct msy_mesh *mesh, const struct msy_link *link, meshs
     }
 }
 
-void msy_address_device_gone(struct msy_mesh *mesh, const uint8_t device[MSY_DEVICE_BYTES])
+void msy_mesh_address_device_gone(struct msy_mesh *mesh, const uint8_t device[MSY_DEVICE_BYTES])
 {
     for (uint32_t i = 0; i < mesh->addresses_count; i++) {
-        struct msy_address *address = mesh->addresses[i];
+        struct msy_mesh_address *address = mesh->addresses[i];
         if (address->has_device && address->link == 0 && address->retry_at_ms <= mesh->now_ms &&
             memcmp(address->device, device, MSY_DEVICE_BYTES) == 0) {
             address->retry_at_ms = mesh->now_ms + address_backoff(mesh, address->failures);
@@ -314,7 +315,7 @@ void msy_address_device_gone(struct msy_mesh *mesh, const uint8_t device[MSY_DEV
 
 /* --- telling peers of one another ------------------------------------------------------------ */
 
-void msy_address_listening(struct msy_mesh *mesh, const char *text)
+void msy_mesh_address_listening(struct msy_mesh *mesh, const char *text)
 {
     if (text == NULL || text[0] == '\0' || strlen(text) >= MSY_ADDRESS_BYTES_MAX ||
         mesh->listening_count >= MSY_LISTENING_MAX) {
@@ -329,12 +330,12 @@ void msy_address_listening(struct msy_mesh *mesh, const char *text)
     mesh->listening_count += 1;
     for (uint32_t i = 0; i < mesh->links_count; i++) {
         if (mesh->links[i]->state == MSY_LINK_LIVE) {
-            msy_link_wake(mesh, &mesh->links[i]->tell_at_ms, mesh->now_ms + MSY_TELL_MS);
+            msy_mesh_link_wake(mesh, &mesh->links[i]->tell_at_ms, mesh->now_ms + MSY_TELL_MS);
         }
     }
 }
 
-static bool address_has_open(const struct msy_link *link)
+static bool address_has_open(const struct msy_mesh_link *link)
 {
     for (uint32_t i = 0; i < link->channels_count; i++) {
         if (link->channels[i]->state == MSY_CHANNEL_OPEN) {
@@ -345,10 +346,10 @@ static bool address_has_open(const struct msy_link *link)
 }
 
 /* May the peer know of a device: do both have a session with us in one space? */
-static bool address_shares(struct msy_mesh *mesh, const struct msy_link *link,
+static bool address_shares(struct msy_mesh *mesh, const struct msy_mesh_link *link,
                            const uint8_t device[MSY_DEVICE_BYTES])
 {
-    const struct msy_link *other = msy_session_with(mesh, device, link);
+    const struct msy_mesh_link *other = msy_session_with(mesh, device, link);
     for (uint32_t i = 0; other != NULL && i < link->channels_count; i++) {
         const struct msy_channel *mine = link->channels[i];
         const struct msy_channel *its = msy_channel_find(other, mine->space);
@@ -360,24 +361,24 @@ static bool address_shares(struct msy_mesh *mesh, const struct msy_link *link,
 }
 
 /* Calls for each entry that the peer is to be told, in a fixed order; out NULL: only counts. */
-static meshsync_status address_entries(struct msy_mesh *mesh, const struct msy_link *link,
+static meshsync_status address_entries(struct msy_mesh *mesh, const struct msy_mesh_link *link,
                                        struct msy_buf *out, uint32_t *count)
 {
-    bool local = msy_address_is_local(link->remote);
+    bool local = msy_mesh_address_is_local(link->remote);
     meshsync_status status = MESHSYNC_OK;
     *count = 0;
     for (uint32_t i = 0; i < mesh->listening_count && status == MESHSYNC_OK; i++) {
-        if (local || !msy_address_is_local(mesh->listening[i])) {
+        if (local || !msy_mesh_address_is_local(mesh->listening[i])) {
             *count += 1;
             status = out == NULL ? MESHSYNC_OK
                                  : msy_message_put_address(out, mesh->device, mesh->listening[i]);
         }
     }
     for (uint32_t i = 0; i < mesh->addresses_count && status == MESHSYNC_OK; i++) {
-        const struct msy_address *address = mesh->addresses[i];
+        const struct msy_mesh_address *address = mesh->addresses[i];
         if (!address->own_word || *count >= MSY_MESSAGE_ENTRIES_MAX ||
             memcmp(address->device, link->device, sizeof address->device) == 0 ||
-            (!local && msy_address_is_local(address->text)) ||
+            (!local && msy_mesh_address_is_local(address->text)) ||
             !address_shares(mesh, link, address->device)) {
             continue;
         }
@@ -388,7 +389,7 @@ static meshsync_status address_entries(struct msy_mesh *mesh, const struct msy_l
     return status;
 }
 
-void msy_address_tell(struct msy_mesh *mesh, struct msy_link *link)
+void msy_mesh_address_tell(struct msy_mesh *mesh, struct msy_mesh_link *link)
 {
     uint8_t hash[sizeof link->told_hash];
     uint32_t count = 0;
@@ -415,21 +416,21 @@ void msy_address_tell(struct msy_mesh *mesh, struct msy_link *link)
 }
 
 /* The text as we can use it: "any" becomes the host that we see. False: of no use. */
-static bool address_translate(const struct msy_link *link, bool own, meshsync_bytes told,
+static bool address_translate(const struct msy_mesh_link *link, bool own, meshsync_bytes told,
                               char text[MSY_ADDRESS_BYTES_MAX])
 {
     char plain[MSY_ADDRESS_BYTES_MAX];
     memcpy(plain, told.data, told.len);
     plain[told.len] = '\0';
-    if (msy_address_is_local(plain) && !msy_address_is_local(link->remote)) {
+    if (msy_mesh_address_is_local(plain) && !msy_mesh_address_is_local(link->remote)) {
         return false;
     }
-    if (!msy_address_is_any(plain)) {
+    if (!msy_mesh_address_is_any(plain)) {
         memcpy(text, plain, told.len + 1);
         return true;
     }
-    size_t host = msy_address_host(link->remote);
-    const char *port = plain + msy_address_host(plain);
+    size_t host = msy_mesh_address_host(link->remote);
+    const char *port = plain + msy_mesh_address_host(plain);
     if (!own || host == 0 || host + strlen(port) >= MSY_ADDRESS_BYTES_MAX) {
         return false;
     }
@@ -440,7 +441,7 @@ static bool address_translate(const struct msy_link *link, bool own, meshsync_by
 
 /* Is the device somebody to know: in a space that we share with who tells of it? */
 static meshsync_status address_vouched(struct msy_mesh *mesh, struct msy_store_txn *txn,
-                                       const struct msy_link *link, const uint8_t *device,
+                                       const struct msy_mesh_link *link, const uint8_t *device,
                                        bool *good)
 {
     meshsync_status status = MESHSYNC_OK;
@@ -465,13 +466,13 @@ static bool address_learn(struct msy_mesh *mesh, const char *text, const uint8_t
 {
     uint32_t known = 0;
     for (uint32_t i = 0; i < mesh->addresses_count; i++) {
-        const struct msy_address *address = mesh->addresses[i];
+        const struct msy_mesh_address *address = mesh->addresses[i];
         known += address->has_device && strcmp(address->text, text) != 0 &&
                          memcmp(address->device, device, MSY_DEVICE_BYTES) == 0
                      ? 1
                      : 0;
     }
-    struct msy_address *address = address_find(mesh, text);
+    struct msy_mesh_address *address = address_find(mesh, text);
     if (address == NULL && known < MSY_DEVICE_ADDRESSES_MAX) {
         address = address_make(mesh, text);
         if (address != NULL) {
@@ -493,8 +494,8 @@ static bool address_learn(struct msy_mesh *mesh, const char *text, const uint8_t
     return news;
 }
 
-meshsync_status msy_address_on_told(struct msy_mesh *mesh, struct msy_link *link,
-                                    meshsync_bytes content)
+meshsync_status msy_mesh_address_on_told(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                                         meshsync_bytes content)
 {
     struct msy_addresses addresses;
     struct msy_store_txn *txn = NULL;
@@ -524,7 +525,7 @@ meshsync_status msy_address_on_told(struct msy_mesh *mesh, struct msy_link *link
     msy_store_abort(txn);
     for (uint32_t i = 0; news && i < mesh->links_count; i++) {
         if (mesh->links[i] != link && mesh->links[i]->state == MSY_LINK_LIVE) {
-            msy_link_wake(mesh, &mesh->links[i]->tell_at_ms, mesh->now_ms + MSY_TELL_MS);
+            msy_mesh_link_wake(mesh, &mesh->links[i]->tell_at_ms, mesh->now_ms + MSY_TELL_MS);
         }
     }
     return status;

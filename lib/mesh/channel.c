@@ -27,7 +27,7 @@ void msy_channel_move(struct msy_channel *channel, enum msy_channel_state next)
     channel->state = next;
 }
 
-static uint32_t channel_lower(const struct msy_link *link, uint32_t space)
+static uint32_t channel_lower(const struct msy_mesh_link *link, uint32_t space)
 {
     uint32_t low = 0;
     uint32_t high = link->channels_count;
@@ -42,7 +42,7 @@ static uint32_t channel_lower(const struct msy_link *link, uint32_t space)
     return low;
 }
 
-struct msy_channel *msy_channel_find(const struct msy_link *link, uint32_t space)
+struct msy_channel *msy_channel_find(const struct msy_mesh_link *link, uint32_t space)
 {
     uint32_t at = channel_lower(link, space);
     if (at < link->channels_count && link->channels[at]->space == space) {
@@ -51,7 +51,8 @@ struct msy_channel *msy_channel_find(const struct msy_link *link, uint32_t space
     return NULL;
 }
 
-struct msy_channel *msy_channel_make(struct msy_mesh *mesh, struct msy_link *link, uint32_t space)
+struct msy_channel *msy_channel_make(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                                     uint32_t space)
 {
     struct msy_channel *channel = msy_channel_find(link, space);
     if (channel != NULL) {
@@ -92,7 +93,8 @@ static void channel_free(struct msy_mesh *mesh, struct msy_channel *channel)
     msy_free(mesh->alloc, channel, sizeof *channel);
 }
 
-void msy_channel_clear(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel)
+void msy_channel_clear(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                       struct msy_channel *channel)
 {
     msy_ack_keep(mesh, link, channel);
     msy_want_release(mesh, link, channel, mesh->now_ms);
@@ -118,7 +120,8 @@ void msy_channel_clear(struct msy_mesh *mesh, struct msy_link *link, struct msy_
     channel->credit = 0;
 }
 
-void msy_channel_remove(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel)
+void msy_channel_remove(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                        struct msy_channel *channel)
 {
     uint32_t at = channel_lower(link, channel->space);
     link->channels_count -= 1;
@@ -130,7 +133,7 @@ void msy_channel_remove(struct msy_mesh *mesh, struct msy_link *link, struct msy
     channel_free(mesh, channel);
 }
 
-void msy_channels_free(struct msy_mesh *mesh, struct msy_link *link)
+void msy_channels_free(struct msy_mesh *mesh, struct msy_mesh_link *link)
 {
     for (uint32_t i = 0; i < link->channels_count; i++) {
         channel_free(mesh, link->channels[i]);
@@ -142,7 +145,7 @@ void msy_channels_free(struct msy_mesh *mesh, struct msy_link *link)
     link->slots = NULL;
 }
 
-meshsync_status msy_channel_slot(const struct msy_link *link, uint64_t number,
+meshsync_status msy_channel_slot(const struct msy_mesh_link *link, uint64_t number,
                                  struct msy_channel **channel)
 {
     *channel = NULL;
@@ -156,7 +159,7 @@ meshsync_status msy_channel_slot(const struct msy_link *link, uint64_t number,
     return MESHSYNC_OK;
 }
 
-meshsync_status msy_channel_set_slot(struct msy_mesh *mesh, struct msy_link *link,
+meshsync_status msy_channel_set_slot(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                      struct msy_channel *channel, uint64_t number)
 {
     void *slots = link->slots;
@@ -203,10 +206,10 @@ uint64_t msy_channel_knows(const struct msy_channel *channel, const struct msy_a
 }
 
 struct msy_channel *msy_channel_next(struct msy_mesh *mesh, uint32_t space, uint32_t *at,
-                                     struct msy_link **link)
+                                     struct msy_mesh_link **link)
 {
     while (*at < mesh->links_count) {
-        struct msy_link *candidate = mesh->links[*at];
+        struct msy_mesh_link *candidate = mesh->links[*at];
         *at += 1;
         if (candidate->state != MSY_LINK_LIVE) {
             continue;

@@ -74,7 +74,7 @@ void msy_digest_due(struct msy_mesh *mesh, struct msy_mesh_space *space)
     uint8_t hashes[2][32];
     bool have = false;
     uint32_t at = 0;
-    struct msy_link *link = NULL;
+    struct msy_mesh_link *link = NULL;
     struct msy_channel *channel = NULL;
     if (mesh->now_ms - changed_ms < MSY_DIGEST_MS) {
         msy_space_wake(mesh, &space->digest_at_ms, changed_ms + MSY_DIGEST_MS);
@@ -106,7 +106,8 @@ void msy_digest_due(struct msy_mesh *mesh, struct msy_mesh_space *space)
     }
 }
 
-meshsync_status msy_digest_on(struct msy_mesh *mesh, struct msy_link *link, meshsync_bytes content)
+meshsync_status msy_digest_on(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                              meshsync_bytes content)
 {
     uint64_t number = 0;
     uint8_t theirs[2][32];

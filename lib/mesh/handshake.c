@@ -13,7 +13,8 @@ enum { HANDSHAKE_VERSION_MIN = 1, HANDSHAKE_VERSION_MAX = 1, HANDSHAKE_FEATURES 
 static const char handshake_prologue[] = "meshsync link 1 msy\x01msy\x01";
 
 /* Writes our next message when it is our turn; a greeting goes where the payload is encrypted. */
-static meshsync_status handshake_write(struct msy_mesh *mesh, struct msy_link *link, bool greet)
+static meshsync_status handshake_write(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                                       bool greet)
 {
     struct msy_greeting greeting = {.version_min = HANDSHAKE_VERSION_MIN,
                                     .version_max = HANDSHAKE_VERSION_MAX,
@@ -35,11 +36,11 @@ static meshsync_status handshake_write(struct msy_mesh *mesh, struct msy_link *l
     }
     status =
         msy_noise_write(&link->noise, (meshsync_bytes){payload_bytes, payload_len}, &mesh->scratch);
-    return status == MESHSYNC_OK ? msy_link_put_record(link, msy_buf_bytes(&mesh->scratch))
+    return status == MESHSYNC_OK ? msy_mesh_link_put_record(link, msy_buf_bytes(&mesh->scratch))
                                  : status;
 }
 
-void msy_handshake_start(struct msy_mesh *mesh, struct msy_link *link)
+void msy_handshake_start(struct msy_mesh *mesh, struct msy_mesh_link *link)
 {
     uint8_t public_key[MSY_DH_BYTES];
     uint8_t secret[MSY_DH_BYTES];
@@ -52,13 +53,13 @@ void msy_handshake_start(struct msy_mesh *mesh, struct msy_link *link)
     if (!link->accepted) {
         meshsync_status status = handshake_write(mesh, link, false);
         if (status != MESHSYNC_OK) {
-            msy_link_close(mesh, link, status, "no handshake could be written");
+            msy_mesh_link_close(mesh, link, status, "no handshake could be written");
         }
     }
 }
 
 /* Checks the peer's greeting against what Noise proved. NULL: good; else why not. */
-static const char *handshake_check(const struct msy_mesh *mesh, const struct msy_link *link,
+static const char *handshake_check(const struct msy_mesh *mesh, const struct msy_mesh_link *link,
                                    const struct msy_greeting *greeting, meshsync_status *status)
 {
     uint8_t dh_public[MSY_DH_BYTES];
@@ -82,20 +83,21 @@ static const char *handshake_check(const struct msy_mesh *mesh, const struct msy
 }
 
 /* Takes in the payload of a message; false: the link was closed. */
-static bool handshake_greeting(struct msy_mesh *mesh, struct msy_link *link, meshsync_bytes payload)
+static bool handshake_greeting(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                               meshsync_bytes payload)
 {
     struct msy_greeting greeting;
     meshsync_status status = MESHSYNC_E_PROTOCOL;
     if (!msy_greeting_get(payload, &greeting)) {
-        msy_link_close(mesh, link, status, "a malformed greeting");
+        msy_mesh_link_close(mesh, link, status, "a malformed greeting");
         return false;
     }
     const char *words = handshake_check(mesh, link, &greeting, &status);
     if (words != NULL) {
         if (status == MESHSYNC_E_EXISTS) {
-            msy_address_self(mesh, link);
+            msy_mesh_address_self(mesh, link);
         }
-        msy_link_close(mesh, link, status, words);
+        msy_mesh_link_close(mesh, link, status, words);
         return false;
     }
     memcpy(link->device, greeting.device, sizeof link->device);
@@ -105,31 +107,31 @@ static bool handshake_greeting(struct msy_mesh *mesh, struct msy_link *link, mes
     return true;
 }
 
-static void handshake_done(struct msy_mesh *mesh, struct msy_link *link)
+static void handshake_done(struct msy_mesh *mesh, struct msy_mesh_link *link)
 {
     memcpy(link->hash, link->noise.h, sizeof link->hash);
     msy_noise_split(&link->noise, &link->sending, &link->receiving);
     msy_noise_fini(&link->noise);
-    msy_link_move(link, MSY_LINK_LIVE);
+    msy_mesh_link_move(link, MSY_LINK_LIVE);
     msy_session_start(mesh, link);
 }
 
-void msy_handshake_record(struct msy_mesh *mesh, struct msy_link *link, meshsync_bytes record)
+void msy_handshake_record(struct msy_mesh *mesh, struct msy_mesh_link *link, meshsync_bytes record)
 {
     bool first = link->accepted && link->noise.message_index == 0;
     if (msy_noise_must_write(&link->noise)) {
-        msy_link_close(mesh, link, MESHSYNC_E_PROTOCOL, "it spoke out of turn");
+        msy_mesh_link_close(mesh, link, MESHSYNC_E_PROTOCOL, "it spoke out of turn");
         return;
     }
     msy_buf_reset(&mesh->scratch);
     meshsync_status status = msy_noise_read(&link->noise, record, &mesh->scratch);
     if (status != MESHSYNC_OK) {
-        msy_link_close(mesh, link, status, "the handshake failed");
+        msy_mesh_link_close(mesh, link, status, "the handshake failed");
         return;
     }
     if (first) {
         if (mesh->scratch.len != 0) {
-            msy_link_close(mesh, link, MESHSYNC_E_PROTOCOL, "a greeting in the clear");
+            msy_mesh_link_close(mesh, link, MESHSYNC_E_PROTOCOL, "a greeting in the clear");
             return;
         }
     } else if (!handshake_greeting(mesh, link, msy_buf_bytes(&mesh->scratch))) {
@@ -138,7 +140,7 @@ void msy_handshake_record(struct msy_mesh *mesh, struct msy_link *link, meshsync
     if (!msy_noise_done(&link->noise)) {
         status = handshake_write(mesh, link, true);
         if (status != MESHSYNC_OK) {
-            msy_link_close(mesh, link, status, "no handshake could be written");
+            msy_mesh_link_close(mesh, link, status, "no handshake could be written");
             return;
         }
     }
@@ -151,7 +153,7 @@ void msy_handshake_limit(struct msy_mesh *mesh)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < mesh->links_count; i++) {
-        const struct msy_link *link = mesh->links[i];
+        const struct msy_mesh_link *link = mesh->links[i];
         count += link->accepted && link->state == MSY_LINK_GREETING ? 1 : 0;
     }
     if (count <= MSY_HALF_OPEN_MAX) {
@@ -160,10 +162,10 @@ void msy_handshake_limit(struct msy_mesh *mesh)
     /* At random, so that a flood cannot choose whom it pushes out. */
     uint64_t chosen = msy_prng_below(&mesh->prng, count);
     for (uint32_t i = 0; i < mesh->links_count; i++) {
-        struct msy_link *link = mesh->links[i];
+        struct msy_mesh_link *link = mesh->links[i];
         if (link->accepted && link->state == MSY_LINK_GREETING) {
             if (chosen == 0) {
-                msy_link_close(mesh, link, MESHSYNC_E_BUSY, "too many handshakes at once");
+                msy_mesh_link_close(mesh, link, MESHSYNC_E_BUSY, "too many handshakes at once");
                 return;
             }
             chosen -= 1;

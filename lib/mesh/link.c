@@ -24,7 +24,7 @@ static const struct msy_sm_row link_rows[MSY_LINK_STATE_COUNT] = {
     [MSY_LINK_GONE] = {"gone", 0},
 };
 
-void msy_link_move(struct msy_link *link, enum msy_link_state next)
+void msy_mesh_link_move(struct msy_mesh_link *link, enum msy_mesh_link_state next)
 {
     MSY_ASSERT(msy_sm_allows(link_rows, link->state, next));
     link->state = next;
@@ -47,7 +47,7 @@ static uint32_t link_lower(const struct msy_mesh *mesh, uint32_t number)
     return low;
 }
 
-struct msy_link *msy_link_find(struct msy_mesh *mesh, uint32_t number)
+struct msy_mesh_link *msy_mesh_link_find(struct msy_mesh *mesh, uint32_t number)
 {
     uint32_t at = link_lower(mesh, number);
     if (at < mesh->links_count && mesh->links[at]->number == number) {
@@ -56,7 +56,7 @@ struct msy_link *msy_link_find(struct msy_mesh *mesh, uint32_t number)
     return NULL;
 }
 
-static void link_init(struct msy_mesh *mesh, struct msy_link *link)
+static void link_init(struct msy_mesh *mesh, struct msy_mesh_link *link)
 {
     link->beat_at_ms = MSY_NEVER;
     link->serve_at_ms = MSY_NEVER;
@@ -74,7 +74,7 @@ static void link_init(struct msy_mesh *mesh, struct msy_link *link)
                  MSY_SESSION_OUT_BYTES_HARD + (MSY_SESSION_OUT_BYTES_HARD >> 10) + 4096);
 }
 
-struct msy_link *msy_link_new(struct msy_mesh *mesh, uint32_t number, bool accepted)
+struct msy_mesh_link *msy_mesh_link_new(struct msy_mesh *mesh, uint32_t number, bool accepted)
 {
     uint32_t at = link_lower(mesh, number);
     void *array = mesh->links;
@@ -85,7 +85,7 @@ struct msy_link *msy_link_new(struct msy_mesh *mesh, uint32_t number, bool accep
     bool room = msy_array_room(mesh->alloc, &array, &mesh->links_cap, mesh->links_count,
                                sizeof *mesh->links);
     mesh->links = array;
-    struct msy_link *link = room ? msy_new(mesh->alloc, sizeof *link) : NULL;
+    struct msy_mesh_link *link = room ? msy_new(mesh->alloc, sizeof *link) : NULL;
     if (link == NULL) {
         msy_mesh_note(mesh, MESHSYNC_E_NO_MEMORY);
         return NULL;
@@ -99,7 +99,7 @@ struct msy_link *msy_link_new(struct msy_mesh *mesh, uint32_t number, bool accep
     return link;
 }
 
-void msy_link_free(struct msy_mesh *mesh, struct msy_link *link)
+void msy_mesh_link_free(struct msy_mesh *mesh, struct msy_mesh_link *link)
 {
     msy_channels_free(mesh, link);
     msy_noise_fini(&link->noise);
@@ -114,8 +114,8 @@ void msy_link_free(struct msy_mesh *mesh, struct msy_link *link)
     msy_free(mesh->alloc, link, sizeof *link);
 }
 
-void msy_link_close(struct msy_mesh *mesh, struct msy_link *link, meshsync_status status,
-                    const char *words)
+void msy_mesh_link_close(struct msy_mesh *mesh, struct msy_mesh_link *link, meshsync_status status,
+                         const char *words)
 {
     if (link->state == MSY_LINK_GONE) {
         return;
@@ -132,13 +132,13 @@ void msy_link_close(struct msy_mesh *mesh, struct msy_link *link, meshsync_statu
         mesh->stats.handshakes_failed += 1;
     }
     link->end_status = status;
-    msy_link_move(link, MSY_LINK_GONE);
+    msy_mesh_link_move(link, MSY_LINK_GONE);
     if (live) {
         msy_session_end(mesh, link, status);
     }
-    msy_address_ended(mesh, link, status, words);
+    msy_mesh_address_ended(mesh, link, status, words);
     if (live) {
-        msy_address_device_gone(mesh, link->device);
+        msy_mesh_address_device_gone(mesh, link->device);
     }
 }
 
@@ -153,12 +153,12 @@ static void link_refuse(struct msy_mesh *mesh, uint32_t number)
     }
 }
 
-void msy_link_up(struct msy_mesh *mesh, const struct msy_mesh_event *event)
+void msy_mesh_link_up(struct msy_mesh *mesh, const struct msy_mesh_event *event)
 {
-    struct msy_link *link = msy_link_find(mesh, event->link);
+    struct msy_mesh_link *link = msy_mesh_link_find(mesh, event->link);
     const char *remote = event->text != NULL ? event->text : "";
     if (event->accepted != 0 && link == NULL && !mesh->stopping) {
-        link = msy_link_new(mesh, event->link, true);
+        link = msy_mesh_link_new(mesh, event->link, true);
     } else if (event->accepted != 0 || (link != NULL && link->state != MSY_LINK_DIALING)) {
         link = NULL;
     }
@@ -166,17 +166,17 @@ void msy_link_up(struct msy_mesh *mesh, const struct msy_mesh_event *event)
         link_refuse(mesh, event->link);
         return;
     }
-    msy_link_move(link, MSY_LINK_GREETING);
+    msy_mesh_link_move(link, MSY_LINK_GREETING);
     link->heard_ms = mesh->now_ms;
     size_t n = strlen(remote);
     if (n < sizeof link->remote) {
         memcpy(link->remote, remote, n + 1);
     }
     link->greet_by_ms = mesh->now_ms + MSY_HANDSHAKE_MS_MAX;
-    msy_link_wake(mesh, &link->beat_at_ms, link->greet_by_ms);
+    msy_mesh_link_wake(mesh, &link->beat_at_ms, link->greet_by_ms);
     meshsync_status status = msy_buf_append(&link->out, link_preamble, sizeof link_preamble);
     if (status != MESHSYNC_OK) {
-        msy_link_close(mesh, link, status, "no memory for a greeting");
+        msy_mesh_link_close(mesh, link, status, "no memory for a greeting");
         return;
     }
     msy_handshake_start(mesh, link);
@@ -184,7 +184,7 @@ void msy_link_up(struct msy_mesh *mesh, const struct msy_mesh_event *event)
 }
 
 /* How many bytes the next unit has: the preamble, a record's length, the record; 0: malformed. */
-static size_t link_need(const struct msy_link *link)
+static size_t link_need(const struct msy_mesh_link *link)
 {
     if (!link->greeted) {
         return LINK_PREAMBLE_BYTES;
@@ -202,14 +202,14 @@ static size_t link_need(const struct msy_link *link)
 }
 
 /* A whole unit is in link->in. */
-static void link_unit(struct msy_mesh *mesh, struct msy_link *link)
+static void link_unit(struct msy_mesh *mesh, struct msy_mesh_link *link)
 {
     if (!link->greeted) {
         link->greeted = true;
         if (memcmp(link->in.data, link_preamble, 3) != 0) {
-            msy_link_close(mesh, link, MESHSYNC_E_PROTOCOL, "it speaks another protocol");
+            msy_mesh_link_close(mesh, link, MESHSYNC_E_PROTOCOL, "it speaks another protocol");
         } else if (link->in.data[3] != link_preamble[3]) {
-            msy_link_close(mesh, link, MESHSYNC_E_UNSUPPORTED, "it speaks another version");
+            msy_mesh_link_close(mesh, link, MESHSYNC_E_UNSUPPORTED, "it speaks another version");
         }
         msy_buf_reset(&link->in);
         return;
@@ -223,7 +223,7 @@ static void link_unit(struct msy_mesh *mesh, struct msy_link *link)
     msy_buf_reset(&link->in);
 }
 
-void msy_link_bytes(struct msy_mesh *mesh, struct msy_link *link, meshsync_bytes bytes)
+void msy_mesh_link_bytes(struct msy_mesh *mesh, struct msy_mesh_link *link, meshsync_bytes bytes)
 {
     mesh->stats.bytes_in += bytes.len;
     link->bytes_in += bytes.len;
@@ -232,14 +232,14 @@ void msy_link_bytes(struct msy_mesh *mesh, struct msy_link *link, meshsync_bytes
     while (bytes.len > 0 && (link->state == MSY_LINK_GREETING || link->state == MSY_LINK_LIVE)) {
         size_t need = link_need(link);
         if (need == 0) {
-            msy_link_close(mesh, link, MESHSYNC_E_PROTOCOL, "a record of a wrong length");
+            msy_mesh_link_close(mesh, link, MESHSYNC_E_PROTOCOL, "a record of a wrong length");
             return;
         }
         size_t n = need - link->in.len;
         n = n < bytes.len ? n : bytes.len;
         meshsync_status status = msy_buf_append(&link->in, bytes.data, n);
         if (status != MESHSYNC_OK) {
-            msy_link_close(mesh, link, status, "no memory for a record");
+            msy_mesh_link_close(mesh, link, status, "no memory for a record");
             return;
         }
         bytes.data += n;
@@ -253,14 +253,14 @@ void msy_link_bytes(struct msy_mesh *mesh, struct msy_link *link, meshsync_bytes
 
 /* --- out ------------------------------------------------------------------------------------- */
 
-meshsync_status msy_link_put_record(struct msy_link *link, meshsync_bytes sealed)
+meshsync_status msy_mesh_link_put_record(struct msy_mesh_link *link, meshsync_bytes sealed)
 {
     meshsync_status status = msy_buf_append_be16(&link->out, (uint16_t)sealed.len);
     return status == MESHSYNC_OK ? msy_buf_append(&link->out, sealed.data, sealed.len) : status;
 }
 
 /* Seals what was written in this step behind what goes out already. */
-static meshsync_status link_seal(struct msy_link *link)
+static meshsync_status link_seal(struct msy_mesh_link *link)
 {
     size_t at = 0;
     meshsync_status status = MESHSYNC_OK;
@@ -288,7 +288,7 @@ static void link_trim(struct msy_buf *buf)
     }
 }
 
-static void link_flush(struct msy_mesh *mesh, struct msy_link *link)
+static void link_flush(struct msy_mesh *mesh, struct msy_mesh_link *link)
 {
     meshsync_status status = link_seal(link);
     size_t n = link->out.len;
@@ -305,7 +305,7 @@ static void link_flush(struct msy_mesh *mesh, struct msy_link *link)
     } else if (n > 0) {
         /* The ciphers have gone on: without these bytes the peer cannot read what follows. */
         msy_mesh_note(mesh, MESHSYNC_E_NO_MEMORY);
-        msy_link_close(mesh, link, MESHSYNC_E_NO_MEMORY, "no memory for its output");
+        msy_mesh_link_close(mesh, link, MESHSYNC_E_NO_MEMORY, "no memory for its output");
         msy_buf_reset(&link->plain);
     }
     msy_buf_reset(&link->out);
@@ -314,17 +314,17 @@ static void link_flush(struct msy_mesh *mesh, struct msy_link *link)
     link_trim(&link->message);
 }
 
-void msy_links_flush(struct msy_mesh *mesh)
+void msy_mesh_links_flush(struct msy_mesh *mesh)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < mesh->links_count; i++) {
-        struct msy_link *link = mesh->links[i];
+        struct msy_mesh_link *link = mesh->links[i];
         if (!link->lost && (link->plain.len > 0 || link->out.len > 0)) {
             link_flush(mesh, link);
         }
     }
     for (uint32_t i = 0; i < mesh->links_count; i++) {
-        struct msy_link *link = mesh->links[i];
+        struct msy_mesh_link *link = mesh->links[i];
         if (link->state != MSY_LINK_GONE) {
             mesh->links[kept++] = link;
             continue;
@@ -332,7 +332,7 @@ void msy_links_flush(struct msy_mesh *mesh)
         if (!link->lost) {
             link_refuse(mesh, link->number);
         }
-        msy_link_free(mesh, link);
+        msy_mesh_link_free(mesh, link);
     }
     mesh->links_count = kept;
 }

@@ -84,7 +84,7 @@ struct msy_channel {
     uint64_t digest_ms;         /* When its last DIGEST was looked at. */
 };
 
-enum msy_link_state {
+enum msy_mesh_link_state {
     MSY_LINK_DIALING = 0,
     MSY_LINK_GREETING = 1,
     MSY_LINK_LIVE = 2,
@@ -98,8 +98,8 @@ struct msy_expected {
     uint32_t space;
 };
 
-struct msy_link {
-    enum msy_link_state state;
+struct msy_mesh_link {
+    enum msy_mesh_link_state state;
     uint32_t number;
     bool accepted;
     bool lost;    /* The other end is gone: nothing to close. */
@@ -191,7 +191,7 @@ struct msy_mesh_space {
     uint64_t digest_at_ms;
 };
 
-struct msy_address {
+struct msy_mesh_address {
     char text[MSY_ADDRESS_BYTES_MAX];
     bool seed;     /* Dialled for ever. */
     bool self;     /* Leads to us. */
@@ -249,14 +249,14 @@ struct msy_mesh {
     bool held;                        /* Somebody's durable vector grew in this step. */
     meshsync_status failed;           /* The first failure of this step to report. */
     struct msy_mesh_effects *effects; /* Of this step. */
-    struct msy_link **links;          /* Owned, ascending by number. */
+    struct msy_mesh_link **links;     /* Owned, ascending by number. */
     uint32_t links_count;
     uint32_t links_cap;
     uint32_t link_next;             /* Odd. */
     struct msy_mesh_space **spaces; /* Owned, ascending by number. */
     uint32_t spaces_count;
     uint32_t spaces_cap;
-    struct msy_address **addresses; /* Owned, ascending by text. */
+    struct msy_mesh_address **addresses; /* Owned, ascending by text. */
     uint32_t addresses_count;
     uint32_t addresses_cap;
     struct msy_known **known; /* Owned, ascending by device. */
@@ -310,51 +310,52 @@ void msy_effect_alarm(struct msy_mesh *mesh, uint32_t space, const char *words);
 /* Remembers the first failure of the step. */
 void msy_mesh_note(struct msy_mesh *mesh, meshsync_status status);
 /* Lowers a timer of a link or space, and the bound over all of them. */
-void msy_link_wake(struct msy_mesh *mesh, uint64_t *timer_ms, uint64_t at_ms);
+void msy_mesh_link_wake(struct msy_mesh *mesh, uint64_t *timer_ms, uint64_t at_ms);
 void msy_space_wake(struct msy_mesh *mesh, uint64_t *timer_ms, uint64_t at_ms);
 
 /* --- link.c ----------------------------------------------------------------------------------- */
 
-struct msy_link *msy_link_find(struct msy_mesh *mesh, uint32_t number);
+struct msy_mesh_link *msy_mesh_link_find(struct msy_mesh *mesh, uint32_t number);
 /* NULL: no memory, or too many. */
-struct msy_link *msy_link_new(struct msy_mesh *mesh, uint32_t number, bool accepted);
-void msy_link_free(struct msy_mesh *mesh, struct msy_link *link);
-void msy_link_move(struct msy_link *link, enum msy_link_state next);
+struct msy_mesh_link *msy_mesh_link_new(struct msy_mesh *mesh, uint32_t number, bool accepted);
+void msy_mesh_link_free(struct msy_mesh *mesh, struct msy_mesh_link *link);
+void msy_mesh_link_move(struct msy_mesh_link *link, enum msy_mesh_link_state next);
 /* Ends it, with a BYE when it is live and status is not OK; what was written is still sent. */
-void msy_link_close(struct msy_mesh *mesh, struct msy_link *link, meshsync_status status,
-                    const char *words);
-void msy_link_up(struct msy_mesh *mesh, const struct msy_mesh_event *event);
-void msy_link_bytes(struct msy_mesh *mesh, struct msy_link *link, meshsync_bytes bytes);
+void msy_mesh_link_close(struct msy_mesh *mesh, struct msy_mesh_link *link, meshsync_status status,
+                         const char *words);
+void msy_mesh_link_up(struct msy_mesh *mesh, const struct msy_mesh_event *event);
+void msy_mesh_link_bytes(struct msy_mesh *mesh, struct msy_mesh_link *link, meshsync_bytes bytes);
 /* Appends a record of the handshake to what goes out. */
-meshsync_status msy_link_put_record(struct msy_link *link, meshsync_bytes sealed);
+meshsync_status msy_mesh_link_put_record(struct msy_mesh_link *link, meshsync_bytes sealed);
 /* Gives out what the step wrote, closes what ended, frees it. */
-void msy_links_flush(struct msy_mesh *mesh);
+void msy_mesh_links_flush(struct msy_mesh *mesh);
 
 /* --- handshake.c ------------------------------------------------------------------------------ */
 
-void msy_handshake_start(struct msy_mesh *mesh, struct msy_link *link);
-void msy_handshake_record(struct msy_mesh *mesh, struct msy_link *link, meshsync_bytes record);
+void msy_handshake_start(struct msy_mesh *mesh, struct msy_mesh_link *link);
+void msy_handshake_record(struct msy_mesh *mesh, struct msy_mesh_link *link, meshsync_bytes record);
 /* Keeps the number of unproved accepted links bounded. */
 void msy_handshake_limit(struct msy_mesh *mesh);
 
 /* --- session.c -------------------------------------------------------------------------------- */
 
 /* The handshake is done. */
-void msy_session_start(struct msy_mesh *mesh, struct msy_link *link);
-void msy_session_end(struct msy_mesh *mesh, struct msy_link *link, meshsync_status status);
-void msy_session_record(struct msy_mesh *mesh, struct msy_link *link, meshsync_bytes record);
+void msy_session_start(struct msy_mesh *mesh, struct msy_mesh_link *link);
+void msy_session_end(struct msy_mesh *mesh, struct msy_mesh_link *link, meshsync_status status);
+void msy_session_record(struct msy_mesh *mesh, struct msy_mesh_link *link, meshsync_bytes record);
 /* Closes the link when a message could not be written. */
-void msy_session_wrote(struct msy_mesh *mesh, struct msy_link *link, meshsync_status status);
-void msy_session_numbers(struct msy_mesh *mesh, struct msy_link *link, enum msy_message_type type,
-                         const uint64_t *numbers, uint32_t count);
-void msy_session_ping(struct msy_mesh *mesh, struct msy_link *link);
+void msy_session_wrote(struct msy_mesh *mesh, struct msy_mesh_link *link, meshsync_status status);
+void msy_session_numbers(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                         enum msy_message_type type, const uint64_t *numbers, uint32_t count);
+void msy_session_ping(struct msy_mesh *mesh, struct msy_mesh_link *link);
 /* Timers of a live link. */
-void msy_session_due(struct msy_mesh *mesh, struct msy_link *link);
+void msy_session_due(struct msy_mesh *mesh, struct msy_mesh_link *link);
 /* Bytes that wait to be sent to the peer. */
-uint64_t msy_session_backlog(const struct msy_link *link);
+uint64_t msy_session_backlog(const struct msy_mesh_link *link);
 /* The oldest live session with a device, other than except (NULL allowed). */
-struct msy_link *msy_session_with(struct msy_mesh *mesh, const uint8_t device[MSY_DEVICE_BYTES],
-                                  const struct msy_link *except);
+struct msy_mesh_link *msy_session_with(struct msy_mesh *mesh,
+                                       const uint8_t device[MSY_DEVICE_BYTES],
+                                       const struct msy_mesh_link *except);
 uint32_t msy_session_count(const struct msy_mesh *mesh);
 
 /* --- spaces.c --------------------------------------------------------------------------------- */
@@ -364,15 +365,15 @@ struct msy_mesh_space *msy_space_find(struct msy_mesh *mesh, uint32_t number);
 meshsync_status msy_spaces_load(struct msy_mesh *mesh, bool *changed);
 void msy_spaces_free(struct msy_mesh *mesh);
 /* Offers all spaces to a peer. */
-void msy_spaces_offer(struct msy_mesh *mesh, struct msy_link *link);
+void msy_spaces_offer(struct msy_mesh *mesh, struct msy_mesh_link *link);
 /* The list or membership changed: offers again, and looks again at who is let in. */
 void msy_spaces_event(struct msy_mesh *mesh);
 void msy_spaces_recheck(struct msy_mesh *mesh, struct msy_mesh_space *space);
-meshsync_status msy_spaces_on_list(struct msy_mesh *mesh, struct msy_link *link,
+meshsync_status msy_spaces_on_list(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                    meshsync_bytes content);
-meshsync_status msy_spaces_on_open(struct msy_mesh *mesh, struct msy_link *link,
+meshsync_status msy_spaces_on_open(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                    meshsync_bytes content);
-meshsync_status msy_spaces_on_shut(struct msy_mesh *mesh, struct msy_link *link,
+meshsync_status msy_spaces_on_shut(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                    meshsync_bytes content);
 /* The durable vector of a space, read again when it must be. */
 meshsync_status msy_space_vector(struct msy_mesh *mesh, struct msy_store_txn *txn,
@@ -380,26 +381,29 @@ meshsync_status msy_space_vector(struct msy_mesh *mesh, struct msy_store_txn *tx
 
 /* --- channel.c -------------------------------------------------------------------------------- */
 
-struct msy_channel *msy_channel_find(const struct msy_link *link, uint32_t space);
+struct msy_channel *msy_channel_find(const struct msy_mesh_link *link, uint32_t space);
 /* The one of that space, made when there is none; NULL: no memory, or too many. */
-struct msy_channel *msy_channel_make(struct msy_mesh *mesh, struct msy_link *link, uint32_t space);
+struct msy_channel *msy_channel_make(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                                     uint32_t space);
 void msy_channel_move(struct msy_channel *channel, enum msy_channel_state next);
 /* Ends all exchange on it and forgets what the peer holds. */
-void msy_channel_clear(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel);
+void msy_channel_clear(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                       struct msy_channel *channel);
 /* Takes it out of the link for good. */
-void msy_channel_remove(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel);
-void msy_channels_free(struct msy_mesh *mesh, struct msy_link *link);
+void msy_channel_remove(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                        struct msy_channel *channel);
+void msy_channels_free(struct msy_mesh *mesh, struct msy_mesh_link *link);
 /* The channel that the peer calls number: E_PROTOCOL when there is no such number; NULL when it is
  * not open (any more), and the message is to be skipped. */
-meshsync_status msy_channel_slot(const struct msy_link *link, uint64_t number,
+meshsync_status msy_channel_slot(const struct msy_mesh_link *link, uint64_t number,
                                  struct msy_channel **channel);
-meshsync_status msy_channel_set_slot(struct msy_mesh *mesh, struct msy_link *link,
+meshsync_status msy_channel_set_slot(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                      struct msy_channel *channel, uint64_t number);
 /* The seq up to which the peer has an actor's chain, as far as an entry says it. */
 uint64_t msy_channel_knows(const struct msy_channel *channel, const struct msy_actor *actor);
 /* Walk over the open channels of a space, in order of link: *at starts with 0. NULL at the end. */
 struct msy_channel *msy_channel_next(struct msy_mesh *mesh, uint32_t space, uint32_t *at,
-                                     struct msy_link **link);
+                                     struct msy_mesh_link **link);
 
 /* --- ack.c ------------------------------------------------------------------------------------ */
 
@@ -410,7 +414,7 @@ meshsync_status msy_ack_raise(struct msy_store_txn *txn, uint32_t space, struct 
 meshsync_status msy_ack_imply(struct msy_store_txn *txn, uint32_t space, struct msy_vector *vector,
                               const struct msy_actor *actor);
 /* Our whole vector. */
-void msy_ack_vector(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel);
+void msy_ack_vector(struct msy_mesh *mesh, struct msy_mesh_link *link, struct msy_channel *channel);
 /* Notes that became due. */
 void msy_ack_notes(struct msy_mesh *mesh, struct msy_mesh_space *space);
 /* A tip became durable here: it will be noted. */
@@ -418,10 +422,10 @@ void msy_ack_fresh(struct msy_mesh *mesh, struct msy_mesh_space *space, const st
 /* All peers are to be told the whole vector instead of notes. */
 void msy_ack_retell(struct msy_mesh *mesh, struct msy_mesh_space *space);
 /* VECTOR and NOTE. */
-meshsync_status msy_ack_on_tips(struct msy_mesh *mesh, struct msy_link *link,
+meshsync_status msy_ack_on_tips(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                 enum msy_message_type type, meshsync_bytes content);
 /* Keeps what a channel told for when it is gone. */
-void msy_ack_keep(struct msy_mesh *mesh, const struct msy_link *link,
+void msy_ack_keep(struct msy_mesh *mesh, const struct msy_mesh_link *link,
                   const struct msy_channel *channel);
 void msy_ack_free(struct msy_mesh *mesh);
 
@@ -436,12 +440,12 @@ void msy_want_came(struct msy_mesh *mesh, struct msy_mesh_space *space, const st
 /* Asks for what is due. */
 void msy_want_due(struct msy_mesh *mesh, struct msy_mesh_space *space);
 /* What was asked at a link did not come, or will not: it is asked for again at at_ms. */
-void msy_want_release(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel,
-                      uint64_t at_ms);
-meshsync_status msy_want_on_end(struct msy_mesh *mesh, struct msy_link *link,
+void msy_want_release(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                      struct msy_channel *channel, uint64_t at_ms);
+meshsync_status msy_want_on_end(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                 meshsync_bytes content);
 /* A streamed batch of the channel was dealt with: gives credit back. */
-void msy_want_dealt(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel,
+void msy_want_dealt(struct msy_mesh *mesh, struct msy_mesh_link *link, struct msy_channel *channel,
                     uint64_t bytes);
 /* Notices which channels of a space have nothing left to fetch. */
 void msy_want_settle(struct msy_mesh *mesh, struct msy_mesh_space *space);
@@ -449,51 +453,52 @@ void msy_want_missing(struct msy_mesh *mesh, const struct msy_mesh_event *event)
 
 /* --- serve.c ---------------------------------------------------------------------------------- */
 
-meshsync_status msy_serve_on_want(struct msy_mesh *mesh, struct msy_link *link,
+meshsync_status msy_serve_on_want(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                   meshsync_bytes content);
-meshsync_status msy_serve_on_credit(struct msy_mesh *mesh, struct msy_link *link,
+meshsync_status msy_serve_on_credit(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                     meshsync_bytes content);
 /* One turn of serving the channels of a link. */
-void msy_serve_turn(struct msy_mesh *mesh, struct msy_link *link);
+void msy_serve_turn(struct msy_mesh *mesh, struct msy_mesh_link *link);
 
 /* --- push.c ----------------------------------------------------------------------------------- */
 
 /* Appends a change to a CHANGES message of the channel. */
-meshsync_status msy_push_put(struct msy_link *link, const struct msy_channel *channel,
+meshsync_status msy_push_put(struct msy_mesh_link *link, const struct msy_channel *channel,
                              uint32_t flags, meshsync_bytes change);
 void msy_push_committed(struct msy_mesh *mesh, const struct msy_mesh_event *event);
-meshsync_status msy_push_on_changes(struct msy_mesh *mesh, struct msy_link *link,
+meshsync_status msy_push_on_changes(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                     meshsync_bytes content);
-meshsync_status msy_push_on_prune(struct msy_mesh *mesh, struct msy_link *link,
+meshsync_status msy_push_on_prune(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                   meshsync_bytes content);
 void msy_push_received(struct msy_mesh *mesh, const struct msy_mesh_event *event);
 
 /* --- address.c -------------------------------------------------------------------------------- */
 
-meshsync_status msy_address_add_seed(struct msy_mesh *mesh, const char *text);
-meshsync_status msy_address_remove_seed(struct msy_mesh *mesh, const char *text);
-void msy_address_listening(struct msy_mesh *mesh, const char *text);
+meshsync_status msy_mesh_address_add_seed(struct msy_mesh *mesh, const char *text);
+meshsync_status msy_mesh_address_remove_seed(struct msy_mesh *mesh, const char *text);
+void msy_mesh_address_listening(struct msy_mesh *mesh, const char *text);
 /* Dials what is due. */
-void msy_address_due(struct msy_mesh *mesh);
+void msy_mesh_address_due(struct msy_mesh *mesh);
 /* The link that was dialled for an address: whom it led to, or how it ended. */
-void msy_address_found(struct msy_mesh *mesh, const struct msy_link *link);
-void msy_address_self(struct msy_mesh *mesh, const struct msy_link *link);
-void msy_address_ended(struct msy_mesh *mesh, const struct msy_link *link, meshsync_status status,
-                       const char *words);
+void msy_mesh_address_found(struct msy_mesh *mesh, const struct msy_mesh_link *link);
+void msy_mesh_address_self(struct msy_mesh *mesh, const struct msy_mesh_link *link);
+void msy_mesh_address_ended(struct msy_mesh *mesh, const struct msy_mesh_link *link,
+                            meshsync_status status, const char *words);
 /* A session with device ended: its addresses may be dialled again. */
-void msy_address_device_gone(struct msy_mesh *mesh, const uint8_t device[MSY_DEVICE_BYTES]);
-void msy_address_tell(struct msy_mesh *mesh, struct msy_link *link);
-meshsync_status msy_address_on_told(struct msy_mesh *mesh, struct msy_link *link,
-                                    meshsync_bytes content);
-void msy_address_free(struct msy_mesh *mesh);
+void msy_mesh_address_device_gone(struct msy_mesh *mesh, const uint8_t device[MSY_DEVICE_BYTES]);
+void msy_mesh_address_tell(struct msy_mesh *mesh, struct msy_mesh_link *link);
+meshsync_status msy_mesh_address_on_told(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                                         meshsync_bytes content);
+void msy_mesh_address_free(struct msy_mesh *mesh);
 /* Texts: the host of "host:port", is it any address, is it of this machine. */
-size_t msy_address_host(const char *text);
-bool msy_address_is_any(const char *text);
-bool msy_address_is_local(const char *text);
+size_t msy_mesh_address_host(const char *text);
+bool msy_mesh_address_is_any(const char *text);
+bool msy_mesh_address_is_local(const char *text);
 
 /* --- digest.c --------------------------------------------------------------------------------- */
 
 void msy_digest_due(struct msy_mesh *mesh, struct msy_mesh_space *space);
-meshsync_status msy_digest_on(struct msy_mesh *mesh, struct msy_link *link, meshsync_bytes content);
+meshsync_status msy_digest_on(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                              meshsync_bytes content);
 
 #endif

@@ -14,7 +14,7 @@ void msy_mesh_note(struct msy_mesh *mesh, meshsync_status status)
     }
 }
 
-void msy_link_wake(struct msy_mesh *mesh, uint64_t *timer_ms, uint64_t at_ms)
+void msy_mesh_link_wake(struct msy_mesh *mesh, uint64_t *timer_ms, uint64_t at_ms)
 {
     *timer_ms = msy_min_u64(*timer_ms, at_ms);
     mesh->links_at_ms = msy_min_u64(mesh->links_at_ms, at_ms);
@@ -72,11 +72,11 @@ void msy_mesh_close(struct msy_mesh *mesh)
         return;
     }
     for (uint32_t i = 0; i < mesh->links_count; i++) {
-        msy_link_free(mesh, mesh->links[i]);
+        msy_mesh_link_free(mesh, mesh->links[i]);
     }
     msy_free(mesh->alloc, mesh->links, mesh->links_cap * sizeof *mesh->links);
     msy_spaces_free(mesh);
-    msy_address_free(mesh);
+    msy_mesh_address_free(mesh);
     msy_ack_free(mesh);
     msy_free(mesh->alloc, mesh->submits, mesh->submits_cap * sizeof *mesh->submits);
     msy_buf_fini(&mesh->scratch);
@@ -94,7 +94,7 @@ static void mesh_links_due(struct msy_mesh *mesh)
         msy_session_due(mesh, mesh->links[i]);
     }
     for (uint32_t i = 0; i < mesh->links_count; i++) {
-        const struct msy_link *link = mesh->links[i];
+        const struct msy_mesh_link *link = mesh->links[i];
         if (link->state != MSY_LINK_GONE) {
             next_ms = msy_min_u64(next_ms, msy_min_u64(link->beat_at_ms, link->serve_at_ms));
             next_ms = msy_min_u64(next_ms, msy_min_u64(link->twin_at_ms, link->tell_at_ms));
@@ -150,7 +150,7 @@ static void mesh_due(struct msy_mesh *mesh)
         mesh_spaces_due(mesh);
     }
     if (mesh->addresses_at_ms <= mesh->now_ms) {
-        msy_address_due(mesh);
+        msy_mesh_address_due(mesh);
     }
 }
 
@@ -160,13 +160,13 @@ static void mesh_stop(struct msy_mesh *mesh)
 {
     mesh->stopping = true;
     for (uint32_t i = 0; i < mesh->links_count; i++) {
-        msy_link_close(mesh, mesh->links[i], MESHSYNC_E_CANCELLED, "the node stops");
+        msy_mesh_link_close(mesh, mesh->links[i], MESHSYNC_E_CANCELLED, "the node stops");
     }
 }
 
 static void mesh_link_event(struct msy_mesh *mesh, const struct msy_mesh_event *event)
 {
-    struct msy_link *link = msy_link_find(mesh, event->link);
+    struct msy_mesh_link *link = msy_mesh_link_find(mesh, event->link);
     if (link == NULL) {
         if (event->type == MSY_MESH_LINK_BYTES) { /* We ended it, or had no room for it. */
             struct msy_mesh_effect *effect = msy_effect_add(mesh, MSY_MESH_CLOSE);
@@ -177,17 +177,17 @@ static void mesh_link_event(struct msy_mesh *mesh, const struct msy_mesh_event *
         return;
     }
     if (event->type == MSY_MESH_LINK_BYTES) {
-        msy_link_bytes(mesh, link, event->bytes);
+        msy_mesh_link_bytes(mesh, link, event->bytes);
     } else if (event->type == MSY_MESH_LINK_DRAINED) {
         link->out_bytes = event->out_bytes;
         if (link->state == MSY_LINK_LIVE && event->out_bytes < MSY_SERVE_OUT_BYTES_LOW) {
-            msy_link_wake(mesh, &link->serve_at_ms, mesh->now_ms);
+            msy_mesh_link_wake(mesh, &link->serve_at_ms, mesh->now_ms);
         }
     } else {
         link->lost = true;
-        msy_link_close(mesh, link,
-                       event->status != MESHSYNC_OK ? event->status : MESHSYNC_E_UNREACHABLE,
-                       event->text != NULL ? event->text : "the link was lost");
+        msy_mesh_link_close(mesh, link,
+                            event->status != MESHSYNC_OK ? event->status : MESHSYNC_E_UNREACHABLE,
+                            event->text != NULL ? event->text : "the link was lost");
     }
 }
 
@@ -195,7 +195,7 @@ static meshsync_status mesh_event(struct msy_mesh *mesh, const struct msy_mesh_e
 {
     switch (event->type) {
     case MSY_MESH_TICK: return MESHSYNC_OK;
-    case MSY_MESH_LINK_UP: msy_link_up(mesh, event); return MESHSYNC_OK;
+    case MSY_MESH_LINK_UP: msy_mesh_link_up(mesh, event); return MESHSYNC_OK;
     case MSY_MESH_LINK_DOWN:
     case MSY_MESH_LINK_BYTES:
     case MSY_MESH_LINK_DRAINED: mesh_link_event(mesh, event); return MESHSYNC_OK;
@@ -203,9 +203,9 @@ static meshsync_status mesh_event(struct msy_mesh *mesh, const struct msy_mesh_e
     case MSY_MESH_RECEIVED: msy_push_received(mesh, event); return MESHSYNC_OK;
     case MSY_MESH_SPACES: msy_spaces_event(mesh); return MESHSYNC_OK;
     case MSY_MESH_MISSING: msy_want_missing(mesh, event); return MESHSYNC_OK;
-    case MSY_MESH_PEER_ADD: return msy_address_add_seed(mesh, event->text);
-    case MSY_MESH_PEER_REMOVE: return msy_address_remove_seed(mesh, event->text);
-    case MSY_MESH_LISTENING: msy_address_listening(mesh, event->text); return MESHSYNC_OK;
+    case MSY_MESH_PEER_ADD: return msy_mesh_address_add_seed(mesh, event->text);
+    case MSY_MESH_PEER_REMOVE: return msy_mesh_address_remove_seed(mesh, event->text);
+    case MSY_MESH_LISTENING: msy_mesh_address_listening(mesh, event->text); return MESHSYNC_OK;
     case MSY_MESH_STOP: mesh_stop(mesh); return MESHSYNC_OK;
     }
     return MESHSYNC_E_INVALID;
@@ -222,7 +222,7 @@ meshsync_status msy_mesh_step(struct msy_mesh *mesh, const struct msy_mesh_event
     mesh->held = false;
     meshsync_status status = mesh_event(mesh, event);
     mesh_due(mesh);
-    msy_links_flush(mesh);
+    msy_mesh_links_flush(mesh);
     if (mesh->held) {
         (void)msy_effect_add(mesh, MSY_MESH_HELD);
     }

@@ -11,7 +11,7 @@
 
 static const struct msy_hasher push_hasher = {msy_hash, msy_stream};
 
-meshsync_status msy_push_put(struct msy_link *link, const struct msy_channel *channel,
+meshsync_status msy_push_put(struct msy_mesh_link *link, const struct msy_channel *channel,
                              uint32_t flags, meshsync_bytes change)
 {
     size_t start = link->changes_start;
@@ -84,7 +84,7 @@ static bool push_follows(const struct msy_channel *channel, const struct push_it
     return !item->has_before || msy_channel_knows(channel, &item->before.actor) >= item->before.seq;
 }
 
-static void push_to(struct msy_mesh *mesh, struct msy_store_txn *txn, struct msy_link *link,
+static void push_to(struct msy_mesh *mesh, struct msy_store_txn *txn, struct msy_mesh_link *link,
                     struct msy_channel *channel, struct push_item *item)
 {
     if (!push_follows(channel, item) || push_is_lazy(txn, channel, item) ||
@@ -112,7 +112,7 @@ static void push_item(struct msy_mesh *mesh, struct msy_store_txn *txn,
                       struct msy_mesh_space *space, struct push_item *item)
 {
     for (uint32_t i = 0; i < mesh->links_count; i++) {
-        struct msy_link *link = mesh->links[i];
+        struct msy_mesh_link *link = mesh->links[i];
         struct msy_channel *channel =
             link->state == MSY_LINK_LIVE ? msy_channel_find(link, space->number) : NULL;
         if (channel == NULL) {
@@ -207,7 +207,7 @@ void msy_push_committed(struct msy_mesh *mesh, const struct msy_mesh_event *even
 /* --- coming in ------------------------------------------------------------------------------- */
 
 /* Asks the peer not to push a device's changes: they come from elsewhere, sooner. */
-static void push_prune(struct msy_mesh *mesh, struct msy_store_txn *txn, struct msy_link *link,
+static void push_prune(struct msy_mesh *mesh, struct msy_store_txn *txn, struct msy_mesh_link *link,
                        struct msy_channel *channel, const struct msy_actor *actor)
 {
     uint8_t device[1][MSY_DEVICE_BYTES];
@@ -274,7 +274,7 @@ static meshsync_status push_look(struct msy_mesh *mesh, struct msy_store_txn *tx
 }
 
 /* Hands the list to the replica. */
-static meshsync_status push_submit(struct msy_mesh *mesh, struct msy_link *link,
+static meshsync_status push_submit(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                    struct msy_channel *channel, struct msy_mesh_space *space,
                                    const struct push_list *list, meshsync_bytes bytes)
 {
@@ -333,7 +333,7 @@ static meshsync_status push_look_all(struct msy_mesh *mesh, struct msy_store_txn
     return status;
 }
 
-meshsync_status msy_push_on_changes(struct msy_mesh *mesh, struct msy_link *link,
+meshsync_status msy_push_on_changes(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                     meshsync_bytes content)
 {
     uint32_t number = 0;
@@ -380,7 +380,7 @@ meshsync_status msy_push_on_changes(struct msy_mesh *mesh, struct msy_link *link
     return push_submit(mesh, link, channel, space, &list, bytes);
 }
 
-meshsync_status msy_push_on_prune(struct msy_mesh *mesh, struct msy_link *link,
+meshsync_status msy_push_on_prune(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                   meshsync_bytes content)
 {
     uint64_t number = 0;
@@ -421,8 +421,9 @@ static bool push_take(struct msy_mesh *mesh, uint64_t id, struct msy_submit *out
     return true;
 }
 
-static void push_landed(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel,
-                        const struct msy_submit *submit, const struct msy_mesh_event *event)
+static void push_landed(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                        struct msy_channel *channel, const struct msy_submit *submit,
+                        const struct msy_mesh_event *event)
 {
     struct msy_store_txn *txn = NULL;
     link->push_flying_bytes -= msy_min_u64(submit->bytes, link->push_flying_bytes);
@@ -451,12 +452,12 @@ void msy_push_received(struct msy_mesh *mesh, const struct msy_mesh_event *event
             msy_vector_reset(&space->flying);
         }
     }
-    struct msy_link *link = msy_link_find(mesh, submit.link);
+    struct msy_mesh_link *link = msy_mesh_link_find(mesh, submit.link);
     if (link == NULL || link->state != MSY_LINK_LIVE) {
         return;
     }
     if (event->rejected_count > 0 || event->status == MESHSYNC_E_PROTOCOL) {
-        msy_link_close(mesh, link, MESHSYNC_E_PROTOCOL, "it sent changes that cannot be");
+        msy_mesh_link_close(mesh, link, MESHSYNC_E_PROTOCOL, "it sent changes that cannot be");
         return;
     }
     struct msy_channel *channel = msy_channel_find(link, submit.space);

@@ -6,7 +6,7 @@
  */
 #include "mesh/machine.h"
 
-meshsync_status msy_serve_on_credit(struct msy_mesh *mesh, struct msy_link *link,
+meshsync_status msy_serve_on_credit(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                     meshsync_bytes content)
 {
     uint64_t numbers[2];
@@ -23,7 +23,7 @@ meshsync_status msy_serve_on_credit(struct msy_mesh *mesh, struct msy_link *link
         return MESHSYNC_E_PROTOCOL;
     }
     channel->credit += (int64_t)numbers[1];
-    msy_link_wake(mesh, &link->serve_at_ms, mesh->now_ms);
+    msy_mesh_link_wake(mesh, &link->serve_at_ms, mesh->now_ms);
     return MESHSYNC_OK;
 }
 
@@ -63,7 +63,7 @@ static meshsync_status serve_collect(struct msy_mesh *mesh, struct msy_store_txn
     return status;
 }
 
-meshsync_status msy_serve_on_want(struct msy_mesh *mesh, struct msy_link *link,
+meshsync_status msy_serve_on_want(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                   meshsync_bytes content)
 {
     struct msy_tips tips;
@@ -92,7 +92,7 @@ meshsync_status msy_serve_on_want(struct msy_mesh *mesh, struct msy_link *link,
                                  mesh->tips.tips, mesh->tips.count);
     }
     msy_store_abort(txn);
-    msy_link_wake(mesh, &link->serve_at_ms, mesh->now_ms);
+    msy_mesh_link_wake(mesh, &link->serve_at_ms, mesh->now_ms);
     return status;
 }
 
@@ -129,7 +129,8 @@ static meshsync_status serve_extend(struct msy_mesh *mesh, struct msy_store_txn 
     return status;
 }
 
-static void serve_end(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel)
+static void serve_end(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                      struct msy_channel *channel)
 {
     const uint64_t numbers[2] = {channel->ours, channel->heard_wants};
     channel->serving = false;
@@ -141,7 +142,7 @@ static void serve_end(struct msy_mesh *mesh, struct msy_link *link, struct msy_c
 
 /* Sends the record that the stream stands at, and steps on. */
 static meshsync_status serve_record(struct msy_mesh *mesh, struct msy_store_txn *txn,
-                                    struct msy_link *link, struct msy_channel *channel,
+                                    struct msy_mesh_link *link, struct msy_channel *channel,
                                     uint64_t *bytes)
 {
     uint64_t lsn = 0;
@@ -169,7 +170,7 @@ static meshsync_status serve_record(struct msy_mesh *mesh, struct msy_store_txn 
 
 /* About one message of a channel; *left goes down by what was read. */
 static meshsync_status serve_channel(struct msy_mesh *mesh, struct msy_store_txn *txn,
-                                     struct msy_link *link, struct msy_channel *channel,
+                                     struct msy_mesh_link *link, struct msy_channel *channel,
                                      uint64_t *left)
 {
     uint64_t sent_bytes = 0;
@@ -201,7 +202,7 @@ static bool serve_ready(const struct msy_channel *channel)
 }
 
 /* The next channel whose turn it is, or NULL. */
-static struct msy_channel *serve_next(struct msy_link *link)
+static struct msy_channel *serve_next(struct msy_mesh_link *link)
 {
     for (uint32_t i = 0; i < link->channels_count; i++) {
         uint32_t at = (link->serve_next + i) % link->channels_count;
@@ -213,18 +214,18 @@ static struct msy_channel *serve_next(struct msy_link *link)
     return NULL;
 }
 
-static void serve_failed(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel,
-                         meshsync_status status)
+static void serve_failed(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                         struct msy_channel *channel, meshsync_status status)
 {
     if (status == MESHSYNC_E_STORE_CORRUPT) {
         msy_effect_alarm(mesh, channel->space, "a record of the log cannot be read to serve it");
         serve_end(mesh, link, channel);
         return;
     }
-    msy_link_close(mesh, link, status, "it could not be served");
+    msy_mesh_link_close(mesh, link, status, "it could not be served");
 }
 
-void msy_serve_turn(struct msy_mesh *mesh, struct msy_link *link)
+void msy_serve_turn(struct msy_mesh *mesh, struct msy_mesh_link *link)
 {
     struct msy_store_txn *txn = NULL;
     uint64_t left = MSY_SERVE_TURN_BYTES;
@@ -253,6 +254,6 @@ void msy_serve_turn(struct msy_mesh *mesh, struct msy_link *link)
     msy_store_abort(txn);
     if (link->state == MSY_LINK_LIVE && left == 0 &&
         msy_session_backlog(link) < MSY_SERVE_OUT_BYTES_LOW) {
-        msy_link_wake(mesh, &link->serve_at_ms, mesh->now_ms);
+        msy_mesh_link_wake(mesh, &link->serve_at_ms, mesh->now_ms);
     }
 }

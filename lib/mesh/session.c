@@ -10,7 +10,7 @@
 /* Clocks further apart than this are worth a line in the log, ms. */
 enum { SESSION_CLOCK_MS_MAX = 60000 };
 
-uint64_t msy_session_backlog(const struct msy_link *link)
+uint64_t msy_session_backlog(const struct msy_mesh_link *link)
 {
     return link->out_bytes + link->out.len + link->plain.len;
 }
@@ -24,12 +24,13 @@ uint32_t msy_session_count(const struct msy_mesh *mesh)
     return count;
 }
 
-struct msy_link *msy_session_with(struct msy_mesh *mesh, const uint8_t device[MSY_DEVICE_BYTES],
-                                  const struct msy_link *except)
+struct msy_mesh_link *msy_session_with(struct msy_mesh *mesh,
+                                       const uint8_t device[MSY_DEVICE_BYTES],
+                                       const struct msy_mesh_link *except)
 {
-    struct msy_link *oldest = NULL;
+    struct msy_mesh_link *oldest = NULL;
     for (uint32_t i = 0; i < mesh->links_count; i++) {
-        struct msy_link *link = mesh->links[i];
+        struct msy_mesh_link *link = mesh->links[i];
         if (link != except && link->state == MSY_LINK_LIVE &&
             memcmp(link->device, device, MSY_DEVICE_BYTES) == 0 &&
             (oldest == NULL || link->live_ms < oldest->live_ms)) {
@@ -41,22 +42,22 @@ struct msy_link *msy_session_with(struct msy_mesh *mesh, const uint8_t device[MS
 
 /* --- writing --------------------------------------------------------------------------------- */
 
-void msy_session_wrote(struct msy_mesh *mesh, struct msy_link *link, meshsync_status status)
+void msy_session_wrote(struct msy_mesh *mesh, struct msy_mesh_link *link, meshsync_status status)
 {
     if (status != MESHSYNC_OK) {
-        msy_link_close(mesh, link, status, "no room for a message");
+        msy_mesh_link_close(mesh, link, status, "no room for a message");
     } else if (msy_session_backlog(link) > MSY_SESSION_OUT_BYTES_HARD) {
-        msy_link_close(mesh, link, MESHSYNC_E_LIMIT, "it does not read what it asks for");
+        msy_mesh_link_close(mesh, link, MESHSYNC_E_LIMIT, "it does not read what it asks for");
     }
 }
 
-void msy_session_numbers(struct msy_mesh *mesh, struct msy_link *link, enum msy_message_type type,
-                         const uint64_t *numbers, uint32_t count)
+void msy_session_numbers(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                         enum msy_message_type type, const uint64_t *numbers, uint32_t count)
 {
     msy_session_wrote(mesh, link, msy_message_put_numbers(&link->plain, type, numbers, count));
 }
 
-void msy_session_ping(struct msy_mesh *mesh, struct msy_link *link)
+void msy_session_ping(struct msy_mesh *mesh, struct msy_mesh_link *link)
 {
     if (!link->ping_out) {
         link->ping_out = true;
@@ -68,7 +69,7 @@ void msy_session_ping(struct msy_mesh *mesh, struct msy_link *link)
 
 /* --- beginning and end ----------------------------------------------------------------------- */
 
-static void session_notice(struct msy_mesh *mesh, const struct msy_link *link,
+static void session_notice(struct msy_mesh *mesh, const struct msy_mesh_link *link,
                            meshsync_status status)
 {
     struct msy_mesh_effect *effect = msy_effect_add(mesh, MSY_MESH_PEER);
@@ -80,11 +81,11 @@ static void session_notice(struct msy_mesh *mesh, const struct msy_link *link,
 }
 
 /* The same run of the same device, over another link. */
-static struct msy_link *session_twin(struct msy_mesh *mesh, const struct msy_link *link)
+static struct msy_mesh_link *session_twin(struct msy_mesh *mesh, const struct msy_mesh_link *link)
 {
-    struct msy_link *oldest = NULL;
+    struct msy_mesh_link *oldest = NULL;
     for (uint32_t i = 0; i < mesh->links_count; i++) {
-        struct msy_link *other = mesh->links[i];
+        struct msy_mesh_link *other = mesh->links[i];
         if (other != link && other->state == MSY_LINK_LIVE &&
             memcmp(other->device, link->device, sizeof link->device) == 0 &&
             memcmp(other->instance, link->instance, sizeof link->instance) == 0 &&
@@ -97,7 +98,7 @@ static struct msy_link *session_twin(struct msy_mesh *mesh, const struct msy_lin
 
 /* One side alone decides which of two sessions stays, so that they cannot each close the other's
  * choice: the one with the smaller device key, and of clones the smaller instance. */
-static bool session_decides(const struct msy_mesh *mesh, const struct msy_link *link)
+static bool session_decides(const struct msy_mesh *mesh, const struct msy_mesh_link *link)
 {
     int order = memcmp(mesh->device, link->device, sizeof link->device);
     if (order == 0) {
@@ -106,27 +107,27 @@ static bool session_decides(const struct msy_mesh *mesh, const struct msy_link *
     return order < 0;
 }
 
-void msy_session_start(struct msy_mesh *mesh, struct msy_link *link)
+void msy_session_start(struct msy_mesh *mesh, struct msy_mesh_link *link)
 {
     const uint64_t hello[2] = {mesh->unix_ms, MSY_MESSAGE_BYTES_MAX};
     link->live_ms = mesh->now_ms;
     mesh->entropy.fill(mesh->entropy.user, link->pad_key, sizeof link->pad_key);
-    msy_link_wake(mesh, &link->beat_at_ms, mesh->now_ms + mesh->keepalive_ms);
+    msy_mesh_link_wake(mesh, &link->beat_at_ms, mesh->now_ms + mesh->keepalive_ms);
     msy_log_write(mesh->log, MSY_LOG_INFO, "mesh", "session on link %u with %02x%02x%02x%02x, %s",
                   link->number, link->device[0], link->device[1], link->device[2], link->device[3],
                   link->remote);
     if (memcmp(link->device, mesh->device, sizeof mesh->device) == 0) {
         msy_log_write(mesh->log, MSY_LOG_WARN, "mesh", "another node has this node's identity");
     }
-    msy_address_found(mesh, link);
+    msy_mesh_address_found(mesh, link);
     if (msy_session_with(mesh, link->device, link) == NULL) {
         session_notice(mesh, link, MESHSYNC_OK);
     }
-    struct msy_link *twin = session_twin(mesh, link);
+    struct msy_mesh_link *twin = session_twin(mesh, link);
     if (twin != NULL) {
         msy_session_ping(mesh, twin);
         if (session_decides(mesh, link)) {
-            msy_link_wake(mesh, &link->twin_at_ms, mesh->now_ms + MSY_TWIN_MS);
+            msy_mesh_link_wake(mesh, &link->twin_at_ms, mesh->now_ms + MSY_TWIN_MS);
         }
     }
     msy_session_numbers(mesh, link, MSY_MESSAGE_HELLO, hello, 2);
@@ -136,7 +137,7 @@ void msy_session_start(struct msy_mesh *mesh, struct msy_link *link)
     }
 }
 
-void msy_session_end(struct msy_mesh *mesh, struct msy_link *link, meshsync_status status)
+void msy_session_end(struct msy_mesh *mesh, struct msy_mesh_link *link, meshsync_status status)
 {
     for (uint32_t i = 0; i < link->channels_count; i++) {
         struct msy_channel *channel = link->channels[i];
@@ -153,35 +154,35 @@ void msy_session_end(struct msy_mesh *mesh, struct msy_link *link, meshsync_stat
 /* --- time ------------------------------------------------------------------------------------ */
 
 /* The newer of two sessions gives way, unless the older was silent all the while. */
-static void session_judge(struct msy_mesh *mesh, struct msy_link *link)
+static void session_judge(struct msy_mesh *mesh, struct msy_mesh_link *link)
 {
-    struct msy_link *twin = session_twin(mesh, link);
+    struct msy_mesh_link *twin = session_twin(mesh, link);
     if (twin == NULL) {
         return;
     }
     if (twin->heard_ms >= link->live_ms) {
-        msy_link_close(mesh, link, MESHSYNC_E_EXISTS, "there is a session already");
+        msy_mesh_link_close(mesh, link, MESHSYNC_E_EXISTS, "there is a session already");
     } else {
-        msy_link_close(mesh, twin, MESHSYNC_E_UNREACHABLE, "silent beside a newer session");
+        msy_mesh_link_close(mesh, twin, MESHSYNC_E_UNREACHABLE, "silent beside a newer session");
     }
 }
 
-static void session_beat(struct msy_mesh *mesh, struct msy_link *link)
+static void session_beat(struct msy_mesh *mesh, struct msy_mesh_link *link)
 {
     uint64_t silent_ms = mesh->keepalive_ms * MSY_SILENT_KEEPALIVES;
     uint64_t now_ms = mesh->now_ms;
     if (link->state != MSY_LINK_LIVE) {
         if (now_ms >= link->greet_by_ms) {
-            msy_link_close(mesh, link, MESHSYNC_E_TIMEOUT,
-                           link->state == MSY_LINK_DIALING ? "no connection in time"
-                                                           : "no handshake in time");
+            msy_mesh_link_close(mesh, link, MESHSYNC_E_TIMEOUT,
+                                link->state == MSY_LINK_DIALING ? "no connection in time"
+                                                                : "no handshake in time");
             return;
         }
-        msy_link_wake(mesh, &link->beat_at_ms, link->greet_by_ms);
+        msy_mesh_link_wake(mesh, &link->beat_at_ms, link->greet_by_ms);
         return;
     }
     if (now_ms - link->heard_ms >= silent_ms) {
-        msy_link_close(mesh, link, MESHSYNC_E_UNREACHABLE, "silent for too long");
+        msy_mesh_link_close(mesh, link, MESHSYNC_E_UNREACHABLE, "silent for too long");
         return;
     }
     uint64_t next_ms = link->sent_ms + mesh->keepalive_ms;
@@ -192,12 +193,13 @@ static void session_beat(struct msy_mesh *mesh, struct msy_link *link)
         next_ms = now_ms + mesh->keepalive_ms;
     }
     if (link->state == MSY_LINK_LIVE) {
-        msy_link_wake(mesh, &link->beat_at_ms, msy_min_u64(next_ms, link->heard_ms + silent_ms));
+        msy_mesh_link_wake(mesh, &link->beat_at_ms,
+                           msy_min_u64(next_ms, link->heard_ms + silent_ms));
     }
 }
 
 /* True once, when the timer has come. */
-static bool session_rings(const struct msy_mesh *mesh, const struct msy_link *link,
+static bool session_rings(const struct msy_mesh *mesh, const struct msy_mesh_link *link,
                           uint64_t *timer_ms)
 {
     if (link->state == MSY_LINK_GONE || *timer_ms > mesh->now_ms) {
@@ -207,7 +209,7 @@ static bool session_rings(const struct msy_mesh *mesh, const struct msy_link *li
     return true;
 }
 
-void msy_session_due(struct msy_mesh *mesh, struct msy_link *link)
+void msy_session_due(struct msy_mesh *mesh, struct msy_mesh_link *link)
 {
     if (session_rings(mesh, link, &link->beat_at_ms)) {
         session_beat(mesh, link);
@@ -216,7 +218,7 @@ void msy_session_due(struct msy_mesh *mesh, struct msy_link *link)
         session_judge(mesh, link);
     }
     if (session_rings(mesh, link, &link->tell_at_ms)) {
-        msy_address_tell(mesh, link);
+        msy_mesh_address_tell(mesh, link);
     }
     if (session_rings(mesh, link, &link->serve_at_ms)) {
         msy_serve_turn(mesh, link);
@@ -225,7 +227,7 @@ void msy_session_due(struct msy_mesh *mesh, struct msy_link *link)
 
 /* --- messages -------------------------------------------------------------------------------- */
 
-static meshsync_status session_on_hello(struct msy_mesh *mesh, struct msy_link *link,
+static meshsync_status session_on_hello(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                         meshsync_bytes content)
 {
     uint64_t numbers[2];
@@ -245,7 +247,7 @@ static meshsync_status session_on_hello(struct msy_mesh *mesh, struct msy_link *
     return MESHSYNC_OK;
 }
 
-static meshsync_status session_on_ping(struct msy_mesh *mesh, struct msy_link *link,
+static meshsync_status session_on_ping(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                        meshsync_bytes content)
 {
     uint64_t number = 0;
@@ -256,7 +258,7 @@ static meshsync_status session_on_ping(struct msy_mesh *mesh, struct msy_link *l
     return MESHSYNC_OK;
 }
 
-static meshsync_status session_on_pong(struct msy_mesh *mesh, struct msy_link *link,
+static meshsync_status session_on_pong(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                        meshsync_bytes content)
 {
     uint64_t number = 0;
@@ -272,7 +274,7 @@ static meshsync_status session_on_pong(struct msy_mesh *mesh, struct msy_link *l
     return MESHSYNC_OK;
 }
 
-static meshsync_status session_on_bye(struct msy_mesh *mesh, struct msy_link *link,
+static meshsync_status session_on_bye(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                       meshsync_bytes content)
 {
     meshsync_status reason = MESHSYNC_OK;
@@ -281,12 +283,12 @@ static meshsync_status session_on_bye(struct msy_mesh *mesh, struct msy_link *li
         return MESHSYNC_E_PROTOCOL;
     }
     link->bye = true;
-    msy_link_close(mesh, link, reason, "the peer said goodbye");
+    msy_mesh_link_close(mesh, link, reason, "the peer said goodbye");
     return MESHSYNC_OK;
 }
 
-static meshsync_status session_message(struct msy_mesh *mesh, struct msy_link *link, uint8_t type,
-                                       meshsync_bytes content)
+static meshsync_status session_message(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                                       uint8_t type, meshsync_bytes content)
 {
     if (!link->hello && type != MSY_MESSAGE_HELLO && type != MSY_MESSAGE_BYE) {
         return MESHSYNC_E_PROTOCOL;
@@ -304,7 +306,7 @@ static meshsync_status session_message(struct msy_mesh *mesh, struct msy_link *l
     case MSY_MESSAGE_END: return msy_want_on_end(mesh, link, content);
     case MSY_MESSAGE_PRUNE: return msy_push_on_prune(mesh, link, content);
     case MSY_MESSAGE_DIGEST: return msy_digest_on(mesh, link, content);
-    case MSY_MESSAGE_ADDRESSES: return msy_address_on_told(mesh, link, content);
+    case MSY_MESSAGE_ADDRESSES: return msy_mesh_address_on_told(mesh, link, content);
     case MSY_MESSAGE_PING: return session_on_ping(mesh, link, content);
     case MSY_MESSAGE_PONG: return session_on_pong(mesh, link, content);
     case MSY_MESSAGE_BYE: return session_on_bye(mesh, link, content);
@@ -313,12 +315,12 @@ static meshsync_status session_message(struct msy_mesh *mesh, struct msy_link *l
 }
 
 /* The largest message that the peer may send now: a stranger's cannot take much memory. */
-static uint32_t session_message_max(const struct msy_link *link)
+static uint32_t session_message_max(const struct msy_mesh_link *link)
 {
     return link->opened ? MSY_MESSAGE_BYTES_MAX : MSY_CLOSED_MESSAGE_BYTES_MAX;
 }
 
-void msy_session_record(struct msy_mesh *mesh, struct msy_link *link, meshsync_bytes record)
+void msy_session_record(struct msy_mesh *mesh, struct msy_mesh_link *link, meshsync_bytes record)
 {
     size_t at = 0;
     meshsync_status status = msy_noise_open(&link->receiving, record, &link->message);
@@ -342,7 +344,7 @@ void msy_session_record(struct msy_mesh *mesh, struct msy_link *link, meshsync_b
         const char *words = status == MESHSYNC_E_AUTH       ? "a record was forged or damaged"
                             : status == MESHSYNC_E_PROTOCOL ? "it broke the protocol"
                                                             : "a message could not be taken in";
-        msy_link_close(mesh, link, status, words);
+        msy_mesh_link_close(mesh, link, status, words);
     }
     msy_buf_consume(&link->message, at);
 }

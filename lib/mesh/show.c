@@ -5,7 +5,7 @@
 
 #include "mesh/machine.h"
 
-static int32_t show_state(const struct msy_link *link)
+static int32_t show_state(const struct msy_mesh_link *link)
 {
     bool synced = true;
     switch (link->state) {
@@ -44,7 +44,8 @@ static void show_lag(struct msy_mesh *mesh, const struct msy_channel *channel,
     }
 }
 
-static void show_link(struct msy_mesh *mesh, const struct msy_link *link, meshsync_peer_info *info)
+static void show_link(struct msy_mesh *mesh, const struct msy_mesh_link *link,
+                      meshsync_peer_info *info)
 {
     info->state = show_state(link);
     info->rtt_us = link->rtt_us;
@@ -65,7 +66,7 @@ static void show_link(struct msy_mesh *mesh, const struct msy_link *link, meshsy
     memcpy(info->address, link->remote, sizeof info->address);
 }
 
-static void show_address(const struct msy_address *address, meshsync_peer_info *info)
+static void show_address(const struct msy_mesh_address *address, meshsync_peer_info *info)
 {
     info->state = MESHSYNC_PEER_IDLE;
     info->outbound = 1;
@@ -88,7 +89,7 @@ meshsync_status msy_mesh_peer_at(struct msy_mesh *mesh, uint32_t index, meshsync
     }
     index -= mesh->links_count;
     for (uint32_t i = 0; i < mesh->addresses_count; i++) {
-        const struct msy_address *address = mesh->addresses[i];
+        const struct msy_mesh_address *address = mesh->addresses[i];
         /* A learnt address is shown when it matters: nobody is there yet to show instead. */
         bool shown =
             address->link == 0 && !address->self &&
@@ -142,7 +143,7 @@ bool msy_mesh_quiet(const struct msy_mesh *mesh)
             return false;
         }
         for (uint32_t k = 0; k < mesh->links_count; k++) {
-            const struct msy_link *link = mesh->links[k];
+            const struct msy_mesh_link *link = mesh->links[k];
             const struct msy_channel *channel =
                 link->state == MSY_LINK_LIVE ? msy_channel_find(link, space->number) : NULL;
             if (link->state == MSY_LINK_GREETING ||

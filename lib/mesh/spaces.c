@@ -91,7 +91,7 @@ static struct msy_mesh_space *space_new(struct msy_mesh *mesh, uint32_t number)
     return space;
 }
 
-static void space_shut(struct msy_mesh *mesh, struct msy_link *link,
+static void space_shut(struct msy_mesh *mesh, struct msy_mesh_link *link,
                        const struct msy_channel *channel)
 {
     const uint64_t number = channel->ours;
@@ -102,7 +102,7 @@ static void space_shut(struct msy_mesh *mesh, struct msy_link *link,
 static void space_leave(struct msy_mesh *mesh, const struct msy_mesh_space *space)
 {
     for (uint32_t i = 0; i < mesh->links_count; i++) {
-        struct msy_link *link = mesh->links[i];
+        struct msy_mesh_link *link = mesh->links[i];
         struct msy_channel *channel = msy_channel_find(link, space->number);
         if (link->state != MSY_LINK_LIVE || channel == NULL) {
             continue;
@@ -191,7 +191,7 @@ meshsync_status msy_space_vector(struct msy_mesh *mesh, struct msy_store_txn *tx
 
 /* --- blinded ids ----------------------------------------------------------------------------- */
 
-static void spaces_blind(const struct msy_link *link, const struct msy_mesh_space *space,
+static void spaces_blind(const struct msy_mesh_link *link, const struct msy_mesh_space *space,
                          bool by_initiator, uint8_t id[MSY_BLIND_BYTES])
 {
     const uint8_t role = by_initiator ? 0 : 1;
@@ -210,7 +210,8 @@ static int spaces_compare_ids(const void *a, const void *b)
 }
 
 /* What the peer must show for each of our spaces. */
-static meshsync_status spaces_expect(struct msy_mesh *mesh, struct msy_link *link, uint32_t count)
+static meshsync_status spaces_expect(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                                     uint32_t count)
 {
     if (count > link->expected_cap) {
         struct msy_expected *grown = msy_resize(
@@ -232,7 +233,7 @@ static meshsync_status spaces_expect(struct msy_mesh *mesh, struct msy_link *lin
     return MESHSYNC_OK;
 }
 
-void msy_spaces_offer(struct msy_mesh *mesh, struct msy_link *link)
+void msy_spaces_offer(struct msy_mesh *mesh, struct msy_mesh_link *link)
 {
     uint32_t count =
         mesh->spaces_count < MSY_SESSION_SPACES_MAX ? mesh->spaces_count : MSY_SESSION_SPACES_MAX;
@@ -271,7 +272,7 @@ void msy_spaces_offer(struct msy_mesh *mesh, struct msy_link *link)
 /* --- letting in ------------------------------------------------------------------------------ */
 
 static meshsync_status spaces_lets_in(struct msy_mesh *mesh, struct msy_store_txn *txn,
-                                      const struct msy_link *link,
+                                      const struct msy_mesh_link *link,
                                       const struct msy_channel *channel,
                                       const struct msy_mesh_space *space, bool *may)
 {
@@ -288,7 +289,7 @@ static meshsync_status spaces_lets_in(struct msy_mesh *mesh, struct msy_store_tx
     return status;
 }
 
-static meshsync_status spaces_put_open(struct msy_mesh *mesh, struct msy_link *link,
+static meshsync_status spaces_put_open(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                        const struct msy_channel *channel,
                                        const struct msy_mesh_space *space)
 {
@@ -311,16 +312,17 @@ static meshsync_status spaces_put_open(struct msy_mesh *mesh, struct msy_link *l
     return msy_message_put_open(&link->plain, &open);
 }
 
-static void spaces_opened(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel)
+static void spaces_opened(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                          struct msy_channel *channel)
 {
     link->opened = true;
-    msy_link_wake(mesh, &link->tell_at_ms, mesh->now_ms);
+    msy_mesh_link_wake(mesh, &link->tell_at_ms, mesh->now_ms);
     msy_ack_vector(mesh, link, channel);
 }
 
 /* Lets the peer in or out, as it should be now. */
 static meshsync_status spaces_judge(struct msy_mesh *mesh, struct msy_store_txn *txn,
-                                    struct msy_link *link, struct msy_channel *channel,
+                                    struct msy_mesh_link *link, struct msy_channel *channel,
                                     const struct msy_mesh_space *space)
 {
     bool may = false;
@@ -362,7 +364,7 @@ void msy_spaces_recheck(struct msy_mesh *mesh, struct msy_mesh_space *space)
     struct msy_store_txn *txn = NULL;
     meshsync_status status = msy_store_begin(mesh->store, MSY_TXN_READ, &txn);
     for (uint32_t i = 0; i < mesh->links_count && status == MESHSYNC_OK; i++) {
-        struct msy_link *link = mesh->links[i];
+        struct msy_mesh_link *link = mesh->links[i];
         struct msy_channel *channel = msy_channel_find(link, space->number);
         if (link->state == MSY_LINK_LIVE && channel != NULL) {
             status = spaces_judge(mesh, txn, link, channel, space);
@@ -392,7 +394,7 @@ void msy_spaces_event(struct msy_mesh *mesh)
 
 /* --- messages -------------------------------------------------------------------------------- */
 
-meshsync_status msy_spaces_on_list(struct msy_mesh *mesh, struct msy_link *link,
+meshsync_status msy_spaces_on_list(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                    meshsync_bytes content)
 {
     const uint8_t *ids = NULL;
@@ -418,8 +420,8 @@ meshsync_status msy_spaces_on_list(struct msy_mesh *mesh, struct msy_link *link,
 }
 
 /* The space that a blinded id of the peer stands for, or NULL. */
-static struct msy_mesh_space *spaces_unblind(struct msy_mesh *mesh, const struct msy_link *link,
-                                             const uint8_t *id)
+static struct msy_mesh_space *spaces_unblind(struct msy_mesh *mesh,
+                                             const struct msy_mesh_link *link, const uint8_t *id)
 {
     const struct msy_expected *found = NULL;
     if (link->expected_count > 0) {
@@ -429,7 +431,7 @@ static struct msy_mesh_space *spaces_unblind(struct msy_mesh *mesh, const struct
     return found == NULL ? NULL : msy_space_find(mesh, found->space);
 }
 
-meshsync_status msy_spaces_on_open(struct msy_mesh *mesh, struct msy_link *link,
+meshsync_status msy_spaces_on_open(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                    meshsync_bytes content)
 {
     struct msy_open open;
@@ -468,7 +470,7 @@ meshsync_status msy_spaces_on_open(struct msy_mesh *mesh, struct msy_link *link,
     return status;
 }
 
-meshsync_status msy_spaces_on_shut(struct msy_mesh *mesh, struct msy_link *link,
+meshsync_status msy_spaces_on_shut(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                    meshsync_bytes content)
 {
     uint64_t number = 0;

@@ -37,7 +37,7 @@ static struct msy_want *want_find(struct msy_mesh_space *space, const struct msy
 static void want_recall(struct msy_mesh *mesh, const struct msy_mesh_space *space,
                         struct msy_want *want)
 {
-    struct msy_link *link = want->link != 0 ? msy_link_find(mesh, want->link) : NULL;
+    struct msy_mesh_link *link = want->link != 0 ? msy_mesh_link_find(mesh, want->link) : NULL;
     struct msy_channel *channel = link != NULL ? msy_channel_find(link, space->number) : NULL;
     if (channel != NULL && channel->wants_count > 0) {
         channel->wants_count -= 1;
@@ -154,8 +154,8 @@ static bool want_told(const struct msy_channel *channel, const struct msy_tip *t
 }
 
 /* The less the better: who has it, who did not fail, who is asked for little, who is near. */
-static bool want_prefers(const struct msy_want *want, const struct msy_link *link,
-                         const struct msy_channel *channel, const struct msy_link *best_link,
+static bool want_prefers(const struct msy_want *want, const struct msy_mesh_link *link,
+                         const struct msy_channel *channel, const struct msy_mesh_link *best_link,
                          const struct msy_channel *best)
 {
     bool tells = want_told(channel, &want->tip);
@@ -173,10 +173,10 @@ static bool want_prefers(const struct msy_want *want, const struct msy_link *lin
 }
 
 static struct msy_channel *want_choose(struct msy_mesh *mesh, const struct msy_mesh_space *space,
-                                       const struct msy_want *want, struct msy_link **chosen)
+                                       const struct msy_want *want, struct msy_mesh_link **chosen)
 {
     uint32_t at = 0;
-    struct msy_link *link = NULL;
+    struct msy_mesh_link *link = NULL;
     struct msy_channel *channel = NULL;
     struct msy_channel *best = NULL;
     while ((channel = msy_channel_next(mesh, space->number, &at, &link)) != NULL) {
@@ -205,7 +205,7 @@ static uint64_t want_backoff(const struct msy_want *want)
 static bool want_is_moving(struct msy_mesh *mesh, const struct msy_mesh_space *space,
                            struct msy_want *want)
 {
-    struct msy_link *link = msy_link_find(mesh, want->link);
+    struct msy_mesh_link *link = msy_mesh_link_find(mesh, want->link);
     struct msy_channel *channel = link != NULL ? msy_channel_find(link, space->number) : NULL;
     if (channel != NULL && channel->state == MSY_CHANNEL_OPEN && channel->fetching &&
         channel->progress_ms + MSY_WANT_PROGRESS_MS > mesh->now_ms) {
@@ -222,7 +222,7 @@ static meshsync_status want_decide(struct msy_mesh *mesh, struct msy_store_txn *
                                    const struct msy_mesh_space *space, struct msy_want *want,
                                    bool *remove)
 {
-    struct msy_link *link = NULL;
+    struct msy_mesh_link *link = NULL;
     meshsync_status status = want_is_here(txn, space, &want->tip, remove);
     if (status != MESHSYNC_OK || *remove) {
         return status;
@@ -256,7 +256,7 @@ static meshsync_status want_decide(struct msy_mesh *mesh, struct msy_store_txn *
 
 /* --- asking ---------------------------------------------------------------------------------- */
 
-static meshsync_status want_put(struct msy_mesh *mesh, struct msy_link *link,
+static meshsync_status want_put(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                 struct msy_channel *channel, const struct msy_tip *tips,
                                 uint32_t count)
 {
@@ -279,7 +279,7 @@ static meshsync_status want_put(struct msy_mesh *mesh, struct msy_link *link,
 static void want_ask(struct msy_mesh *mesh, struct msy_mesh_space *space)
 {
     uint32_t at = 0;
-    struct msy_link *link = NULL;
+    struct msy_mesh_link *link = NULL;
     struct msy_channel *channel = NULL;
     while ((channel = msy_channel_next(mesh, space->number, &at, &link)) != NULL) {
         meshsync_status status = MESHSYNC_OK;
@@ -332,8 +332,8 @@ void msy_want_due(struct msy_mesh *mesh, struct msy_mesh_space *space)
     msy_want_settle(mesh, space);
 }
 
-void msy_want_release(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel,
-                      uint64_t at_ms)
+void msy_want_release(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                      struct msy_channel *channel, uint64_t at_ms)
 {
     struct msy_mesh_space *space = msy_space_find(mesh, channel->space);
     channel->wants_count = 0;
@@ -352,7 +352,7 @@ void msy_want_release(struct msy_mesh *mesh, struct msy_link *link, struct msy_c
 
 /* --- answers --------------------------------------------------------------------------------- */
 
-meshsync_status msy_want_on_end(struct msy_mesh *mesh, struct msy_link *link,
+meshsync_status msy_want_on_end(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                 meshsync_bytes content)
 {
     uint64_t numbers[2];
@@ -388,7 +388,7 @@ meshsync_status msy_want_on_end(struct msy_mesh *mesh, struct msy_link *link,
     return MESHSYNC_OK;
 }
 
-void msy_want_dealt(struct msy_mesh *mesh, struct msy_link *link, struct msy_channel *channel,
+void msy_want_dealt(struct msy_mesh *mesh, struct msy_mesh_link *link, struct msy_channel *channel,
                     uint64_t bytes)
 {
     if (channel->state != MSY_CHANNEL_OPEN || channel->flying == 0) {
@@ -408,7 +408,7 @@ void msy_want_dealt(struct msy_mesh *mesh, struct msy_link *link, struct msy_cha
 void msy_want_settle(struct msy_mesh *mesh, struct msy_mesh_space *space)
 {
     uint32_t at = 0;
-    struct msy_link *link = NULL;
+    struct msy_mesh_link *link = NULL;
     struct msy_channel *channel = NULL;
     while ((channel = msy_channel_next(mesh, space->number, &at, &link)) != NULL) {
         bool synced = channel->told;

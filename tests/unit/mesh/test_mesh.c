@@ -96,7 +96,7 @@ static void a_stranger_learns_nothing(void **state)
     rig_run(&rig, 1000);
     assert_int_equal(rig_sessions(&rig, 0), 1);
     assert_int_equal(rig_changes(&rig, 1), 0);
-    const struct msy_link *link = rig.nodes[0].mesh->links[0];
+    const struct msy_mesh_link *link = rig.nodes[0].mesh->links[0];
     assert_int_equal(link->channels_count, 0);
     assert_false(link->opened);
 
