@@ -18,8 +18,7 @@ meshsync_status msy_check_read_sized(const void *given, void *full, size_t full_
     const uint8_t *bytes = (const uint8_t *)given;
     size_t size = check_size_of(given);
     if (size < sizeof size) {
-        return msy_fail(error, MESHSYNC_E_INVALID, "%s: size is %zu, set it to sizeof", what,
-                        size);
+        return msy_fail(error, MESHSYNC_E_INVALID, "%s: size is %zu, set it to sizeof", what, size);
     }
     for (size_t i = full_size; i < size; i++) {
         if (bytes[i] != 0) {
@@ -38,8 +37,7 @@ meshsync_status msy_check_write_sized(void *given, const void *full, size_t full
     uint8_t *bytes = (uint8_t *)given;
     size_t size = check_size_of(given);
     if (size < sizeof size) {
-        return msy_fail(error, MESHSYNC_E_INVALID, "%s: size is %zu, set it to sizeof", what,
-                        size);
+        return msy_fail(error, MESHSYNC_E_INVALID, "%s: size is %zu, set it to sizeof", what, size);
     }
     size_t common = size < full_size ? size : full_size;
     memcpy(bytes + sizeof size, (const uint8_t *)full + sizeof size, common - sizeof size);
@@ -51,8 +49,7 @@ meshsync_status msy_check_write_sized(void *given, const void *full, size_t full
 
 meshsync_status msy_check_given(const void *pointer, const char *what, meshsync_error *error)
 {
-    return pointer != NULL ? MESHSYNC_OK
-                           : msy_fail(error, MESHSYNC_E_INVALID, "%s is NULL", what);
+    return pointer != NULL ? MESHSYNC_OK : msy_fail(error, MESHSYNC_E_INVALID, "%s is NULL", what);
 }
 
 meshsync_status msy_check_name(const char *name, const char *what, meshsync_error *error)

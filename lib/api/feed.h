@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Feeds, as pull iterators, watches and queues use them. */
+/* Readers of the change feed, as feeds, watches and queues share them. */
 #ifndef MSY_API_FEED_H
 #define MSY_API_FEED_H
 
-#include "replica/read.h"
 #include "shell/node.h"
 
-/* The reader is empty when it fails. */
-meshsync_status msy_feed_begin(meshsync_space *space, const meshsync_feed_options *options,
-                               struct msy_feed_reader *reader, meshsync_error *error);
-/* E_END when there is nothing new. */
-meshsync_status msy_feed_try(meshsync_space *space, struct msy_feed_reader *reader,
-                             meshsync_event *event, meshsync_error *error);
+/* Checks options (NULL: all defaults) and opens a reader. */
+meshsync_status msy_feed_start(struct msy_feed_reader *reader, meshsync_space *space,
+                               const meshsync_feed_options *options, meshsync_error *error);
+meshsync_status msy_feed_options(const meshsync_feed_options *given, meshsync_feed_options *full,
+                                 meshsync_error *error);
+/* The next event, E_END when there is none yet. */
+meshsync_status msy_feed_step(struct msy_feed_reader *reader, meshsync_space *space,
+                              meshsync_event *event, meshsync_error *error);
 
 #endif

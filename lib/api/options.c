@@ -11,8 +11,7 @@
 #define OPTION_TIB ((uint64_t)1 << 40)
 #define OPTION_DAY_MS ((uint64_t)24 * 3600 * 1000)
 
-_Static_assert(sizeof(meshsync_options) ==
-                   offsetof(meshsync_options, create) + sizeof(int32_t),
+_Static_assert(sizeof(meshsync_options) == offsetof(meshsync_options, create) + sizeof(int32_t),
                "meshsync_options ends in padding");
 
 static const struct msy_option option_table[] = {
@@ -25,16 +24,15 @@ static const struct msy_option option_table[] = {
      4 * OPTION_MIB, 16 * OPTION_TIB, true},
     {"snapshot_ms_max", MSY_OPTION_U64, offsetof(meshsync_options, snapshot_ms_max), 60000, 1,
      OPTION_DAY_MS, false},
-    {"busy_wait_ms", MSY_OPTION_U64, offsetof(meshsync_options, busy_wait_ms), 0, 0,
-     OPTION_DAY_MS, false},
+    {"busy_wait_ms", MSY_OPTION_U64, offsetof(meshsync_options, busy_wait_ms), 0, 0, OPTION_DAY_MS,
+     false},
     {"keepalive_ms", MSY_OPTION_U64, offsetof(meshsync_options, keepalive_ms), 2000, 100, 60000,
      false},
-    {"retry_ms_max", MSY_OPTION_U64, offsetof(meshsync_options, retry_ms_max), 15000, 100,
-     3600000, false},
-    {"clock_ahead_ms_max", MSY_OPTION_U64, offsetof(meshsync_options, clock_ahead_ms_max), 60000,
-     1, OPTION_DAY_MS, false},
-    {"readers_max", MSY_OPTION_U32, offsetof(meshsync_options, readers_max), 1024, 8, 4096,
+    {"retry_ms_max", MSY_OPTION_U64, offsetof(meshsync_options, retry_ms_max), 15000, 100, 3600000,
      false},
+    {"clock_ahead_ms_max", MSY_OPTION_U64, offsetof(meshsync_options, clock_ahead_ms_max), 60000, 1,
+     OPTION_DAY_MS, false},
+    {"readers_max", MSY_OPTION_U32, offsetof(meshsync_options, readers_max), 1024, 8, 4096, false},
     {"mode", MSY_OPTION_I32, offsetof(meshsync_options, mode), MESHSYNC_MODE_WRITE,
      MESHSYNC_MODE_WRITE, MESHSYNC_MODE_READ, false},
     {"log_level", MSY_OPTION_I32, offsetof(meshsync_options, log_level), MESHSYNC_LOG_INFO,
@@ -132,8 +130,8 @@ static bool option_parse(const struct msy_option *option, const char *text, uint
     return false;
 }
 
-meshsync_status meshsync_options_set(meshsync_options *options, const char *key,
-                                     const char *value, meshsync_error *error)
+meshsync_status meshsync_options_set(meshsync_options *options, const char *key, const char *value,
+                                     meshsync_error *error)
 {
     const struct msy_option *option = NULL;
     uint64_t number = 0;
@@ -165,11 +163,9 @@ meshsync_status meshsync_options_set(meshsync_options *options, const char *key,
         return MESHSYNC_OK;
     }
     if (!option_parse(option, value, &number)) {
-        return msy_fail(error, MESHSYNC_E_INVALID,
-                        "option %s: \"%.64s\" is no decimal number%s", key, value,
-                        option->kind == MSY_OPTION_BYTES
-                            ? ", alone or with KiB, MiB, GiB or TiB"
-                            : "");
+        return msy_fail(
+            error, MESHSYNC_E_INVALID, "option %s: \"%.64s\" is no decimal number%s", key, value,
+            option->kind == MSY_OPTION_BYTES ? ", alone or with KiB, MiB, GiB or TiB" : "");
     }
     status = option_check(option, number, error);
     if (status == MESHSYNC_OK) {
@@ -199,10 +195,9 @@ meshsync_status msy_options_complete(const meshsync_options *given, meshsync_opt
         }
     }
     if (status == MESHSYNC_OK && full->store_bytes_max > full->store_map_bytes) {
-        status = msy_fail(error, MESHSYNC_E_INVALID,
-                          "option store_bytes_max: %llu is over store_map_bytes, %llu",
-                          (unsigned long long)full->store_bytes_max,
-                          (unsigned long long)full->store_map_bytes);
+        status = msy_fail(
+            error, MESHSYNC_E_INVALID, "option store_bytes_max: %llu is over store_map_bytes, %llu",
+            (unsigned long long)full->store_bytes_max, (unsigned long long)full->store_map_bytes);
     }
     if (status == MESHSYNC_OK && full->store_bytes_max == 0) {
         full->store_bytes_max = full->store_map_bytes;

@@ -3,6 +3,8 @@
 #ifndef MSY_API_OPTIONS_H
 #define MSY_API_OPTIONS_H
 
+#include <stdbool.h>
+
 #include <meshsync/options.h>
 
 enum msy_option_kind {

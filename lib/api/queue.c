@@ -1,151 +1,185 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Event queues: the feed of a space and the node's notices behind one descriptor. Events of the
- * feed stay in the log until they are fetched, so only notices can overflow. */
+/*
+ * Event queues. What happens in a space is read from its feed when it is asked for, so that none of
+ * it can be dropped; notices of the node wait in the bounded ring of a mailbox.
+ */
 #include <meshsync/queue.h>
 
-#include "api/enter.h"
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "api/check.h"
 #include "api/feed.h"
 #include "shell/clock.h"
 
 struct meshsync_queue {
-    struct msy_owned owned;
-    meshsync_node *node;   /* Lent. */
-    meshsync_space *space; /* Lent; NULL: notices only. */
+    struct msy_owned owned; /* First. */
+    meshsync_node *node;
+    meshsync_space *space; /* NULL: node events only. */
     struct msy_feed_reader reader;
     struct msy_mailbox mailbox;
-    struct msy_notice notice; /* What the event given last lends from. */
+    struct msy_notice notice; /* Lent to the event given last. */
 };
 
 static void queue_release(struct msy_owned *owned)
 {
-    meshsync_queue *queue = (meshsync_queue *)(void *)owned; /* Its first member. */
-    struct msy_alloc *alloc = &queue->node->alloc;
-    msy_mailbox_close(&queue->mailbox, &queue->node->notices);
+    meshsync_queue *queue = (meshsync_queue *)(void *)owned;
+    meshsync_node *node = queue->node;
+    msy_mailbox_close(&queue->mailbox, &node->notices);
     if (queue->space != NULL) {
         msy_feed_fini(&queue->reader);
     }
-    msy_free(alloc, queue, sizeof *queue);
+    msy_free(&node->alloc, queue, sizeof *queue);
+}
+
+static meshsync_status queue_open(meshsync_node *node, meshsync_space *space,
+                                  const meshsync_feed_options *options, meshsync_queue **out,
+                                  meshsync_error *error)
+{
+    meshsync_queue *queue = (meshsync_queue *)msy_new(&node->alloc, sizeof *queue);
+    if (queue == NULL) {
+        return msy_fail(error, MESHSYNC_E_NO_MEMORY, "queue: no memory");
+    }
+    queue->node = node;
+    queue->space = space;
+    queue->owned.release = queue_release;
+    meshsync_status status = msy_mailbox_open(&queue->mailbox, &node->notices, &node->alloc,
+                                              space != NULL, node->read_only, error);
+    if (status != MESHSYNC_OK) {
+        msy_free(&node->alloc, queue, sizeof *queue);
+        return status;
+    }
+    if (space != NULL) {
+        status = msy_feed_start(&queue->reader, space, options, error);
+    }
+    if (status != MESHSYNC_OK) {
+        msy_mailbox_close(&queue->mailbox, &node->notices);
+        msy_free(&node->alloc, queue, sizeof *queue);
+        return status;
+    }
+    msy_mailbox_wake(&queue->mailbox); /* There may be something from the beginning. */
+    msy_node_own(node, &queue->owned);
+    *out = queue;
+    return MESHSYNC_OK;
 }
 
 meshsync_status meshsync_queue_open(meshsync_node *node, meshsync_space *space,
                                     const meshsync_feed_options *options, meshsync_queue **queue,
                                     meshsync_error *error)
 {
-    meshsync_status status = msy_enter_node(node, error);
+    meshsync_status status = msy_check_given(queue, "queue", error);
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
     *queue = NULL;
+    status = msy_check_node(node, error);
     if (status == MESHSYNC_OK && space != NULL) {
-        status = msy_enter_space(space, error);
+        status = msy_check_space(space, error);
     }
-    if (status != MESHSYNC_OK) {
-        return status;
+    if (status == MESHSYNC_OK && space != NULL && space->node != node) {
+        status =
+            msy_fail(error, MESHSYNC_E_INVALID, "space \"%s\" is of another node", space->name);
     }
-    meshsync_queue *made = (meshsync_queue *)msy_new(&node->alloc, sizeof *made);
-    if (made == NULL) {
-        return msy_fail(error, MESHSYNC_E_NO_MEMORY, "no memory for the queue");
-    }
-    made->node = node;
-    made->owned.release = queue_release;
-    status = msy_mailbox_open(&made->mailbox, &node->notices, &node->alloc, space != NULL,
-                              node->read_only, error);
-    if (status == MESHSYNC_OK && space != NULL) {
-        status = msy_feed_begin(space, options, &made->reader, error);
-        if (status != MESHSYNC_OK) {
-            msy_mailbox_close(&made->mailbox, &node->notices);
-        }
-    }
-    if (status != MESHSYNC_OK) {
-        msy_free(&node->alloc, made, sizeof *made);
-        return status;
-    }
-    made->space = space;
-    msy_node_own(node, &made->owned);
-    msy_mailbox_wake(&made->mailbox); /* There may be something in the log already. */
-    *queue = made;
-    return MESHSYNC_OK;
+    return status == MESHSYNC_OK ? queue_open(node, space, options, queue, error) : status;
 }
 
 int meshsync_queue_fd(const meshsync_queue *queue)
 {
-    return queue == NULL ? -1 : queue->mailbox.fd;
+    return queue != NULL && msy_node_check(queue->node, NULL) == MESHSYNC_OK ? queue->mailbox.fd
+                                                                             : -1;
 }
 
-static void queue_notice(meshsync_queue *queue, meshsync_event *event)
+static void queue_event(meshsync_queue *queue, meshsync_event *event)
 {
+    const struct msy_notice *notice = &queue->notice;
     memset(event, 0, sizeof *event);
     event->size = sizeof *event;
-    event->type = queue->notice.type;
-    memcpy(event->device, queue->notice.device, sizeof event->device);
-    if (queue->notice.words[0] != '\0') {
-        event->value.type = MESHSYNC_VALUE_STRING;
-        event->value.bytes = msy_bytes(queue->notice.words, strlen(queue->notice.words));
+    event->type = notice->type;
+    event->hlc = notice->unix_ms << 16; /* 48 bits of ms, 16 of counter. */
+    memcpy(event->device, notice->device, sizeof event->device);
+    if (notice->space != 0) {
+        meshsync_status found =
+            msy_spaces_by_number(queue->node, notice->space, &event->space, NULL);
+        event->space = found == MESHSYNC_OK ? event->space : NULL; /* Left since. */
     }
-    if (queue->notice.space != 0) {
-        (void)msy_spaces_by_number(queue->node, queue->notice.space, &event->space, NULL);
+    if (notice->words[0] != '\0') {
+        event->value = meshsync_value_string(notice->words);
     }
 }
 
-/* E_END when there is nothing; the descriptor is calm then. */
-static meshsync_status queue_try(meshsync_queue *queue, meshsync_event *event,
-                                 meshsync_error *error)
+/* What is there now: E_END when there is nothing, and the descriptor is then not readable. */
+static meshsync_status queue_take(meshsync_queue *queue, meshsync_event *event,
+                                  meshsync_error *error)
 {
-    /* Calm first: what comes after the look wakes it again. */
-    msy_mailbox_calm(&queue->mailbox);
-    if (msy_mailbox_take(&queue->mailbox, &queue->node->notices, &queue->notice)) {
-        queue_notice(queue, event);
-        msy_mailbox_wake(&queue->mailbox);
-        return MESHSYNC_OK;
-    }
-    if (queue->space == NULL) {
-        return MESHSYNC_E_END;
-    }
-    meshsync_status status = msy_feed_try(queue->space, &queue->reader, event, error);
-    if (status == MESHSYNC_OK) {
-        msy_mailbox_wake(&queue->mailbox);
+    meshsync_status status = MESHSYNC_E_END;
+    for (int look = 0; look < 2 && status == MESHSYNC_E_END; look++) {
+        if (look == 1) {
+            /* First calm, then another look: what comes in between makes it readable again. */
+            msy_mailbox_calm(&queue->mailbox);
+        }
+        if (msy_mailbox_take(&queue->mailbox, &queue->node->notices, &queue->notice)) {
+            queue_event(queue, event);
+            status = MESHSYNC_OK;
+        } else if (queue->space != NULL && !atomic_load(&queue->space->gone)) {
+            status = msy_feed_step(&queue->reader, queue->space, event, error);
+        }
+        if (status == MESHSYNC_OK && look == 1) {
+            msy_mailbox_wake(&queue->mailbox); /* There may be more. */
+        }
     }
     return status;
 }
 
-static meshsync_status queue_wait(meshsync_queue *queue, uint64_t deadline_ms,
-                                  meshsync_event *event, meshsync_error *error)
+/* Until the descriptor is readable; OK also when there is nothing after all. */
+static meshsync_status queue_wait(const meshsync_queue *queue, uint64_t deadline_ms,
+                                  meshsync_error *error)
 {
-    struct msy_board *board = &queue->node->board;
-    for (;;) {
-        uint64_t version = msy_board_version(board);
-        meshsync_status status = queue_try(queue, event, error);
-        uint64_t now_ms = msy_clock_mono_ms();
-        if (status != MESHSYNC_E_END) {
-            return status;
-        }
-        if (now_ms >= deadline_ms) {
-            return msy_fail(error, MESHSYNC_E_TIMEOUT, "no event came in time");
-        }
-        /* Notices do not raise the board: a look every so often finds them. */
-        uint64_t soon_ms = msy_clock_after(now_ms, MSY_READER_POLL_MS);
-        if (msy_board_wait(board, version, soon_ms < deadline_ms ? soon_ms : deadline_ms) ==
-            MESHSYNC_E_CANCELLED) {
-            return msy_fail(error, MESHSYNC_E_CANCELLED, "the node is closing");
-        }
+    struct pollfd polled = {.fd = queue->mailbox.fd, .events = POLLIN};
+    uint64_t now_ms = msy_clock_mono_ms();
+    uint64_t left_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 0;
+    /* Shorter than asked, so that a node that closes is noticed. */
+    int slice_ms = left_ms > 100 ? 100 : (int)left_ms;
+    if (left_ms == 0) {
+        return msy_fail(error, MESHSYNC_E_TIMEOUT, "no event came in time");
     }
+    if (poll(&polled, 1, slice_ms) < 0 && errno != EINTR) {
+        return msy_fail_errno(error, MESHSYNC_E_RESOURCE, errno, "queue: poll");
+    }
+    return msy_board_closing(&queue->node->board)
+               ? msy_fail(error, MESHSYNC_E_CANCELLED, "the node is closing")
+               : MESHSYNC_OK;
 }
 
 meshsync_status meshsync_queue_next(meshsync_queue *queue, uint64_t timeout_ms,
                                     meshsync_event *event, meshsync_error *error)
 {
-    if (queue == NULL || event == NULL) {
-        return msy_fail(error, MESHSYNC_E_INVALID, "the queue or the event is NULL");
-    }
-    meshsync_status status = msy_enter_node(queue->node, error);
-    if (status == MESHSYNC_OK && timeout_ms > 0) {
-        status = msy_node_may_block(queue->node, true, error);
+    meshsync_status status = msy_check_given(queue, "queue", error);
+    if (status == MESHSYNC_OK) {
+        status = msy_node_check(queue->node, error);
     }
     if (status == MESHSYNC_OK) {
-        status = msy_board_enter(&queue->node->board);
+        status = msy_check_given(event, "event", error);
+    }
+    if (status == MESHSYNC_OK && timeout_ms > 0) {
+        status = msy_node_may_block(queue->node, false, error);
+    }
+    if (status == MESHSYNC_OK && msy_board_enter(&queue->node->board) != MESHSYNC_OK) {
+        status = msy_fail(error, MESHSYNC_E_CANCELLED, "the node is closing");
     }
     if (status != MESHSYNC_OK) {
-        return msy_fail(error, status, "the queue cannot be read now");
+        return status;
     }
-    status = queue_wait(queue, msy_clock_after(msy_clock_mono_ms(), timeout_ms), event, error);
-    msy_board_leave(&queue->node->board);
+    meshsync_node *node = queue->node;
+    uint64_t deadline_ms = msy_clock_after(msy_clock_mono_ms(), timeout_ms);
+    status = queue_take(queue, event, error);
+    while (status == MESHSYNC_E_END) {
+        status = queue_wait(queue, deadline_ms, error);
+        if (status == MESHSYNC_OK) {
+            status = queue_take(queue, event, error);
+        }
+    }
+    msy_board_leave(&node->board);
     return status;
 }
 

@@ -19,8 +19,8 @@ static meshsync_status space_enter(meshsync_node *node, meshsync_error *error)
     return status;
 }
 
-meshsync_status meshsync_space_create(meshsync_node *node, const char *name,
-                                      meshsync_space **space, meshsync_error *error)
+meshsync_status meshsync_space_create(meshsync_node *node, const char *name, meshsync_space **space,
+                                      meshsync_error *error)
 {
     meshsync_status status = msy_check_given(space, "space", error);
     if (status != MESHSYNC_OK) {
@@ -80,9 +80,8 @@ meshsync_status meshsync_space_get_info(meshsync_space *space, meshsync_space_in
     }
     memset(&full, 0, sizeof full);
     status = msy_control_info(space, &full, error);
-    return status == MESHSYNC_OK
-               ? msy_check_write_sized(info, &full, sizeof full, "info", error)
-               : status;
+    return status == MESHSYNC_OK ? msy_check_write_sized(info, &full, sizeof full, "info", error)
+                                 : status;
 }
 
 meshsync_status meshsync_space_invite(meshsync_space *space, uint64_t expires_ms, char *text,
@@ -114,8 +113,8 @@ meshsync_status meshsync_space_join(meshsync_node *node, const char *ticket, con
     if (status == MESHSYNC_OK) {
         status = msy_check_given(ticket, "ticket", error);
     }
-    if (status == MESHSYNC_OK && strnlen(ticket, MESHSYNC_TICKET_TEXT_BYTES_MAX) ==
-                                     MESHSYNC_TICKET_TEXT_BYTES_MAX) {
+    if (status == MESHSYNC_OK &&
+        strnlen(ticket, MESHSYNC_TICKET_TEXT_BYTES_MAX) == MESHSYNC_TICKET_TEXT_BYTES_MAX) {
         status = msy_fail(error, MESHSYNC_E_INVALID, "ticket: it has over %d bytes",
                           MESHSYNC_TICKET_TEXT_BYTES_MAX - 1);
     }
@@ -137,8 +136,8 @@ meshsync_status meshsync_space_leave(meshsync_space *space, meshsync_leave what,
 {
     meshsync_status status = msy_check_space(space, error);
     if (status == MESHSYNC_OK && what != MESHSYNC_LEAVE_KEEP && what != MESHSYNC_LEAVE_ERASE) {
-        status = msy_fail(error, MESHSYNC_E_INVALID, "what: %d is neither KEEP nor ERASE",
-                          (int)what);
+        status =
+            msy_fail(error, MESHSYNC_E_INVALID, "what: %d is neither KEEP nor ERASE", (int)what);
     }
     if (status == MESHSYNC_OK) {
         status = space_enter(space->node, error);
@@ -178,8 +177,8 @@ static meshsync_status collection_check(const char *collection, meshsync_collect
         return msy_check_name(merge_name, "name of the merge function", error);
     }
     if (merge_name != NULL && merge_name[0] != '\0') {
-        return msy_fail(error, MESHSYNC_E_INVALID,
-                        "a merge function is named, but the view is %d", (int)view);
+        return msy_fail(error, MESHSYNC_E_INVALID, "a merge function is named, but the view is %d",
+                        (int)view);
     }
     return MESHSYNC_OK;
 }
@@ -255,10 +254,9 @@ meshsync_status meshsync_collection_at(meshsync_space *space, uint32_t index,
     if (status == MESHSYNC_OK) {
         return msy_check_write_sized(info, &full, sizeof full, "info", error);
     }
-    return status == MESHSYNC_E_END
-               ? msy_fail(error, status, "there are not that many collections")
-               : msy_fail(error, status, "collection %u: %s", (unsigned)index,
-                          meshsync_strerror(status));
+    return status == MESHSYNC_E_END ? msy_fail(error, status, "there are not that many collections")
+                                    : msy_fail(error, status, "collection %u: %s", (unsigned)index,
+                                               meshsync_strerror(status));
 }
 
 /* ---- Digest and verification ---- */

@@ -2,6 +2,7 @@
 /* Writing: intents are checked and collected on the caller's thread; the writer does the rest. */
 #include "shell/txn.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "api/check.h"
@@ -18,8 +19,7 @@ static meshsync_status txn_check(const meshsync_txn *txn, meshsync_error *error)
     return status == MESHSYNC_OK ? msy_node_check(txn->work.node, error) : status;
 }
 
-meshsync_status meshsync_txn_begin(meshsync_space *space, meshsync_txn **txn,
-                                   meshsync_error *error)
+meshsync_status meshsync_txn_begin(meshsync_space *space, meshsync_txn **txn, meshsync_error *error)
 {
     meshsync_status status = msy_check_given(txn, "txn", error);
     if (status != MESHSYNC_OK) {
@@ -84,13 +84,14 @@ static meshsync_status txn_wrong_type(const char *collection, int32_t type, cons
 {
     static const char *const names[] = {"", "register", "counter", "set", "map"};
     return msy_fail(error, MESHSYNC_E_TYPE, "\"%s\" is a %s: %s", collection,
-                    type >= MESHSYNC_REGISTER && type <= MESHSYNC_MAP ? names[type]
-                                                                      : "collection of another type",
+                    type >= MESHSYNC_REGISTER && type <= MESHSYNC_MAP
+                        ? names[type]
+                        : "collection of another type",
                     what);
 }
 
-static meshsync_status txn_condition(const meshsync_condition *condition,
-                                     struct msy_intent *intent, meshsync_error *error)
+static meshsync_status txn_condition(const meshsync_condition *condition, struct msy_intent *intent,
+                                     meshsync_error *error)
 {
     if (condition == NULL) {
         return MESHSYNC_OK;
@@ -165,8 +166,8 @@ meshsync_status meshsync_txn_put(meshsync_txn *txn, const char *collection,
 }
 
 meshsync_status meshsync_txn_delete(meshsync_txn *txn, const char *collection,
-                                    const meshsync_path *path,
-                                    const meshsync_condition *condition, meshsync_error *error)
+                                    const meshsync_path *path, const meshsync_condition *condition,
+                                    meshsync_error *error)
 {
     struct msy_intent intent = {.type = MSY_INTENT_DELETE};
     uint8_t encoded[MESHSYNC_PATH_BYTES_MAX];
@@ -227,9 +228,8 @@ static meshsync_status txn_element(meshsync_txn *txn, enum msy_intent_type what,
     return status == MESHSYNC_OK ? msy_txn_add(txn, &intent, error) : status;
 }
 
-meshsync_status meshsync_txn_set_add(meshsync_txn *txn, const char *collection,
-                                     meshsync_bytes key, meshsync_bytes element,
-                                     meshsync_error *error)
+meshsync_status meshsync_txn_set_add(meshsync_txn *txn, const char *collection, meshsync_bytes key,
+                                     meshsync_bytes element, meshsync_error *error)
 {
     const meshsync_bytes parts[] = {key, element};
     return txn_element(txn, MSY_INTENT_SET_ADD, collection, parts, error);
@@ -352,8 +352,7 @@ meshsync_status meshsync_txn_commit(meshsync_txn *txn, const meshsync_commit_opt
     return status;
 }
 
-meshsync_status meshsync_txn_commit_async(meshsync_txn *txn,
-                                          const meshsync_commit_options *options,
+meshsync_status meshsync_txn_commit_async(meshsync_txn *txn, const meshsync_commit_options *options,
                                           meshsync_commit_fn callback, void *user,
                                           meshsync_error *error)
 {
@@ -363,8 +362,7 @@ meshsync_status meshsync_txn_commit_async(meshsync_txn *txn,
         return status;
     }
     meshsync_node *node = txn->work.node;
-    status = msy_check_given((const void *)&callback, "callback", error);
-    if (status == MESHSYNC_OK && callback == NULL) {
+    if (callback == NULL) {
         status = msy_fail(error, MESHSYNC_E_INVALID, "callback is NULL");
     }
     if (status == MESHSYNC_OK) {

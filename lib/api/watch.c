@@ -1,60 +1,86 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The change feed, pulled and by callback. */
+/* The change feed: pulled by the caller, or given to a callback by the network's thread. */
 #include "shell/watch.h"
 
-#include "api/enter.h"
+#include <string.h>
+
+#include "api/check.h"
 #include "api/feed.h"
 #include "shell/clock.h"
+#include "shell/wait.h"
 
-meshsync_status msy_feed_begin(meshsync_space *space, const meshsync_feed_options *options,
-                               struct msy_feed_reader *reader, meshsync_error *error)
+/* ---- Opening a reader ---- */
+
+meshsync_status msy_feed_options(const meshsync_feed_options *given, meshsync_feed_options *full,
+                                 meshsync_error *error)
 {
-    meshsync_feed_options whole;
-    struct msy_store_txn *txn = NULL;
-    meshsync_status status = MESHSYNC_OK;
-    if (options != NULL) {
-        status = msy_take_sized(&whole, sizeof whole, options, options->size, error);
-        options = &whole;
+    memset(full, 0, sizeof *full);
+    full->size = sizeof *full;
+    if (given == NULL) {
+        return MESHSYNC_OK;
     }
+    meshsync_status status = msy_check_read_sized(given, full, sizeof *full, "feed options", error);
+    if (status == MESHSYNC_OK && full->from.len > MESHSYNC_CURSOR_BYTES_MAX) {
+        status = msy_fail(error, MESHSYNC_E_INVALID, "feed options: a cursor of %u bytes",
+                          (unsigned)full->from.len);
+    }
+    if (status == MESHSYNC_OK && full->collection != NULL) {
+        status = msy_check_name(full->collection, "name of the collection", error);
+    }
+    if (status == MESHSYNC_OK && (full->from_now < 0 || full->from_now > 1)) {
+        status = msy_fail(error, MESHSYNC_E_INVALID, "feed options: from_now is %d, not 0 or 1",
+                          (int)full->from_now);
+    }
+    if (status == MESHSYNC_OK && (full->control < 0 || full->control > 1)) {
+        status = msy_fail(error, MESHSYNC_E_INVALID, "feed options: control is %d, not 0 or 1",
+                          (int)full->control);
+    }
+    return status;
+}
+
+meshsync_status msy_feed_start(struct msy_feed_reader *reader, meshsync_space *space,
+                               const meshsync_feed_options *options, meshsync_error *error)
+{
+    meshsync_feed_options full;
+    struct msy_store_txn *txn = NULL;
+    meshsync_status status = msy_feed_options(options, &full, error);
     if (status == MESHSYNC_OK) {
         status = msy_node_begin_read(space->node, &txn, error);
     }
     if (status != MESHSYNC_OK) {
         return status;
     }
-    status = msy_feed_init(reader, &space->node->alloc, txn, space->number, options, error);
+    status = msy_feed_init(reader, &space->node->alloc, txn, space->number, &full, error);
     msy_node_end_read(txn);
-    if (status != MESHSYNC_OK) {
-        msy_feed_fini(reader);
-    }
     return status;
 }
 
-meshsync_status msy_feed_try(meshsync_space *space, struct msy_feed_reader *reader,
-                             meshsync_event *event, meshsync_error *error)
+meshsync_status msy_feed_step(struct msy_feed_reader *reader, meshsync_space *space,
+                              meshsync_event *event, meshsync_error *error)
 {
     struct msy_store_txn *txn = NULL;
     meshsync_status status = msy_node_begin_read(space->node, &txn, error);
-    if (status != MESHSYNC_OK) {
-        return status;
-    }
-    status = msy_feed_read(reader, txn, event, error);
-    msy_node_end_read(txn);
     if (status == MESHSYNC_OK) {
+        memset(event, 0, sizeof *event);
+        event->size = sizeof *event;
+        status = msy_feed_read(reader, txn, event, error);
+        msy_node_end_read(txn); /* What the event lends is the reader's own copy. */
         event->space = space;
     }
     return status;
 }
 
+/* ---- Feeds ---- */
+
 struct meshsync_feed {
-    struct msy_owned owned;
-    meshsync_space *space; /* Lent. */
+    struct msy_owned owned; /* First. */
+    meshsync_space *space;
     struct msy_feed_reader reader;
 };
 
 static void feed_release(struct msy_owned *owned)
 {
-    meshsync_feed *feed = (meshsync_feed *)(void *)owned; /* Its first member. */
+    meshsync_feed *feed = (meshsync_feed *)(void *)owned;
     struct msy_alloc *alloc = &feed->space->node->alloc;
     msy_feed_fini(&feed->reader);
     msy_free(alloc, feed, sizeof *feed);
@@ -63,18 +89,22 @@ static void feed_release(struct msy_owned *owned)
 meshsync_status meshsync_feed_open(meshsync_space *space, const meshsync_feed_options *options,
                                    meshsync_feed **feed, meshsync_error *error)
 {
-    meshsync_status status = msy_enter_space(space, error);
+    meshsync_status status = msy_check_given(feed, "feed", error);
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
     *feed = NULL;
+    status = msy_check_space(space, error);
     if (status != MESHSYNC_OK) {
         return status;
     }
     meshsync_feed *made = (meshsync_feed *)msy_new(&space->node->alloc, sizeof *made);
     if (made == NULL) {
-        return msy_fail(error, MESHSYNC_E_NO_MEMORY, "no memory for the feed");
+        return msy_fail(error, MESHSYNC_E_NO_MEMORY, "feed: no memory");
     }
     made->space = space;
     made->owned.release = feed_release;
-    status = msy_feed_begin(space, options, &made->reader, error);
+    status = msy_feed_start(&made->reader, space, options, error);
     if (status != MESHSYNC_OK) {
         msy_free(&space->node->alloc, made, sizeof *made);
         return status;
@@ -84,51 +114,55 @@ meshsync_status meshsync_feed_open(meshsync_space *space, const meshsync_feed_op
     return MESHSYNC_OK;
 }
 
+/* The next event, or, while there is none, waiting for news until the deadline. */
 static meshsync_status feed_wait(meshsync_feed *feed, uint64_t deadline_ms, meshsync_event *event,
                                  meshsync_error *error)
 {
     meshsync_node *node = feed->space->node;
     for (;;) {
         uint64_t version = msy_board_version(&node->board);
-        uint64_t until_ms = deadline_ms;
-        meshsync_status status = msy_feed_try(feed->space, &feed->reader, event, error);
+        meshsync_status status = msy_feed_step(&feed->reader, feed->space, event, error);
         if (status != MESHSYNC_E_END) {
             return status;
         }
-        if (msy_clock_mono_ms() >= deadline_ms) {
-            return msy_fail(error, MESHSYNC_E_TIMEOUT, "no event came in time");
-        }
-        if (node->read_only) {
-            uint64_t soon_ms = msy_clock_after(msy_clock_mono_ms(), MSY_READER_POLL_MS);
-            until_ms = soon_ms < deadline_ms ? soon_ms : deadline_ms;
-        }
-        if (msy_board_wait(&node->board, version, until_ms) == MESHSYNC_E_CANCELLED) {
-            return msy_fail(error, MESHSYNC_E_CANCELLED, "the node is closing");
+        status = msy_wait_news(node, version, deadline_ms);
+        if (status != MESHSYNC_OK) {
+            return msy_fail(error, status,
+                            status == MESHSYNC_E_TIMEOUT ? "no event came in time"
+                                                         : "the node is closing");
         }
     }
 }
 
-meshsync_status meshsync_feed_next(meshsync_feed *feed, uint64_t timeout_ms,
-                                   meshsync_event *event, meshsync_error *error)
+meshsync_status meshsync_feed_next(meshsync_feed *feed, uint64_t timeout_ms, meshsync_event *event,
+                                   meshsync_error *error)
 {
-    if (feed == NULL || event == NULL) {
-        return msy_fail(error, MESHSYNC_E_INVALID, "the feed or the event is NULL");
-    }
-    meshsync_status status = msy_enter_space(feed->space, error);
-    if (status == MESHSYNC_OK && timeout_ms > 0) {
-        status = msy_node_may_block(feed->space->node, true, error);
+    meshsync_status status = msy_check_given(feed, "feed", error);
+    if (status == MESHSYNC_OK) {
+        status = msy_check_space(feed->space, error);
     }
     if (status == MESHSYNC_OK) {
-        status = msy_board_enter(&feed->space->node->board);
-        if (status != MESHSYNC_OK) {
-            (void)msy_fail(error, status, "the node is closing");
-        }
+        status = msy_check_given(event, "event", error);
     }
     if (status != MESHSYNC_OK) {
         return status;
     }
-    status = feed_wait(feed, msy_clock_after(msy_clock_mono_ms(), timeout_ms), event, error);
-    msy_board_leave(&feed->space->node->board);
+    meshsync_node *node = feed->space->node;
+    if (timeout_ms == 0) {
+        status = msy_feed_step(&feed->reader, feed->space, event, error);
+        return status == MESHSYNC_E_END
+                   ? msy_fail(error, MESHSYNC_E_TIMEOUT, "there is no event now")
+                   : status;
+    }
+    status = msy_node_may_block(node, false, error);
+    if (status == MESHSYNC_OK && msy_board_enter(&node->board) != MESHSYNC_OK) {
+        status = msy_fail(error, MESHSYNC_E_CANCELLED, "the node is closing");
+    }
+    if (status == MESHSYNC_OK) {
+        uint64_t deadline_ms = msy_clock_after(msy_clock_mono_ms(), timeout_ms);
+        status = feed_wait(feed, deadline_ms, event, error);
+        msy_board_leave(&node->board);
+    }
     return status;
 }
 
@@ -140,27 +174,36 @@ void meshsync_feed_close(meshsync_feed *feed)
     }
 }
 
+/* ---- Watches ---- */
+
 meshsync_status meshsync_watch_start(meshsync_space *space, const meshsync_feed_options *options,
-                                     meshsync_event_fn callback, void *user,
-                                     meshsync_watch **watch, meshsync_error *error)
+                                     meshsync_event_fn callback, void *user, meshsync_watch **watch,
+                                     meshsync_error *error)
 {
-    meshsync_status status = msy_enter_space(space, error);
+    meshsync_status status = msy_check_given(watch, "watch", error);
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
     *watch = NULL;
+    status = msy_check_space(space, error);
     if (status == MESHSYNC_OK && callback == NULL) {
-        status = msy_fail(error, MESHSYNC_E_INVALID, "the callback is NULL");
+        status = msy_fail(error, MESHSYNC_E_INVALID, "callback is NULL");
+    }
+    if (status == MESHSYNC_OK && space->node->read_only) {
+        status = msy_fail(error, MESHSYNC_E_READ_ONLY,
+                          "a node for reading has no thread for callbacks: use a feed");
     }
     if (status != MESHSYNC_OK) {
         return status;
     }
-    struct meshsync_watch *made =
-        (struct meshsync_watch *)msy_new(&space->node->alloc, sizeof *made);
+    meshsync_watch *made = (meshsync_watch *)msy_new(&space->node->alloc, sizeof *made);
     if (made == NULL) {
-        return msy_fail(error, MESHSYNC_E_NO_MEMORY, "no memory for the watch");
+        return msy_fail(error, MESHSYNC_E_NO_MEMORY, "watch: no memory");
     }
     made->space = space;
     made->callback = callback;
     made->user = user;
-    status = msy_feed_begin(space, options, &made->reader, error);
+    status = msy_feed_start(&made->reader, space, options, error);
     if (status != MESHSYNC_OK) {
         msy_free(&space->node->alloc, made, sizeof *made);
         return status;

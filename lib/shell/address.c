@@ -73,8 +73,7 @@ meshsync_status msy_address_parse(const char *text, struct msy_address *address,
     memset(address, 0, sizeof *address);
     size_t len = text == NULL ? 0 : strlen(text);
     if (len == 0 || len >= MESHSYNC_ADDRESS_BYTES_MAX) {
-        return msy_fail(error, MESHSYNC_E_INVALID,
-                        "address: it has 1 to %d bytes, this has %zu",
+        return msy_fail(error, MESHSYNC_E_INVALID, "address: it has 1 to %d bytes, this has %zu",
                         MESHSYNC_ADDRESS_BYTES_MAX - 1, len);
     }
     if (strncmp(text, address_unix, ADDRESS_UNIX_LEN) == 0) {
@@ -237,8 +236,8 @@ uint32_t msy_address_expand(const struct sockaddr *sockaddr, socklen_t len,
         for (const struct ifaddrs *at = interfaces; at != NULL && count < texts_max;
              at = at->ifa_next) {
             if (((at->ifa_flags & IFF_LOOPBACK) != 0) == (loopback == 1) &&
-                address_of_interface(at, address_port_of(sockaddr),
-                                     sockaddr->sa_family == AF_INET6, texts[count])) {
+                address_of_interface(at, address_port_of(sockaddr), sockaddr->sa_family == AF_INET6,
+                                     texts[count])) {
                 count += 1;
             }
         }

@@ -11,8 +11,8 @@
 
 struct msy_address {
     bool is_unix;
-    bool numeric;  /* sockaddr is set. */
-    uint16_t port; /* Not for unix. */
+    bool numeric;                          /* sockaddr is set. */
+    uint16_t port;                         /* Not for unix. */
     char host[MESHSYNC_ADDRESS_BYTES_MAX]; /* Or the path of the socket. */
     struct sockaddr_storage sockaddr;
     socklen_t sockaddr_len;

@@ -29,13 +29,11 @@ static const uint8_t backup_magic[BACKUP_MAGIC_BYTES] = "meshsync backup";
 
 static meshsync_status backup_errno(meshsync_error *error, int errno_value, const char *what)
 {
-    meshsync_status status = errno_value == ENOSPC || errno_value == EDQUOT
-                                 ? MESHSYNC_E_DISK_FULL
-                             : errno_value == EACCES || errno_value == EPERM
-                                 ? MESHSYNC_E_PERMISSION
-                             : errno_value == ENOENT ? MESHSYNC_E_NOT_FOUND
-                             : errno_value == EEXIST ? MESHSYNC_E_EXISTS
-                                                     : MESHSYNC_E_IO;
+    meshsync_status status = errno_value == ENOSPC || errno_value == EDQUOT  ? MESHSYNC_E_DISK_FULL
+                             : errno_value == EACCES || errno_value == EPERM ? MESHSYNC_E_PERMISSION
+                             : errno_value == ENOENT                         ? MESHSYNC_E_NOT_FOUND
+                             : errno_value == EEXIST                         ? MESHSYNC_E_EXISTS
+                                                                             : MESHSYNC_E_IO;
     return msy_fail_errno(error, status, errno_value, "%s", what);
 }
 
@@ -178,8 +176,7 @@ static meshsync_status backup_fill(meshsync_node *node, int fd, uint8_t *header,
     }
     meshsync_status status = msy_store_copy(node->store, fd);
     if (status != MESHSYNC_OK) {
-        return msy_fail(error, status, "backup: copying the store: %s",
-                        meshsync_strerror(status));
+        return msy_fail(error, status, "backup: copying the store: %s", meshsync_strerror(status));
     }
     if (fstat(fd, &written) != 0 || written.st_size <= BACKUP_HEADER_BYTES) {
         return msy_fail(error, MESHSYNC_E_IO, "backup: the copy has no size");
@@ -276,8 +273,8 @@ static meshsync_status restore_check(struct restore *restore)
     }
     status = backup_hash(restore->alloc, restore->fd, size - MSY_HASH_BYTES, hash, error);
     if (status == MESHSYNC_OK) {
-        status = backup_read_all(restore->fd, stored, sizeof stored,
-                                 (off_t)(size - MSY_HASH_BYTES), error);
+        status = backup_read_all(restore->fd, stored, sizeof stored, (off_t)(size - MSY_HASH_BYTES),
+                                 error);
     }
     if (status == MESHSYNC_OK && memcmp(hash, stored, sizeof hash) != 0) {
         status = msy_fail(error, MESHSYNC_E_STORE_CORRUPT, "the backup is damaged");
@@ -395,8 +392,8 @@ static meshsync_status restore_fill(struct restore *restore)
     }
     if (status == MESHSYNC_OK) {
         /* Last: without the key nobody takes an unfinished folder for a node. */
-        status = msy_identity_store(restore->folder, restore->header + BACKUP_AT_SEED,
-                                    restore->error);
+        status =
+            msy_identity_store(restore->folder, restore->header + BACKUP_AT_SEED, restore->error);
     }
     if (status == MESHSYNC_OK) {
         status = backup_sync_folder(restore->folder, restore->error);

@@ -136,14 +136,12 @@ static meshsync_status control_row(meshsync_space *space, struct msy_store_txn *
     if (status == MESHSYNC_E_END || (status == MESHSYNC_OK && number != space->number)) {
         status = MESHSYNC_E_NOT_FOUND;
     }
-    return status == MESHSYNC_OK
-               ? MESHSYNC_OK
-               : msy_fail(error, status, "space \"%s\": %s", space->name,
-                          meshsync_strerror(status));
+    return status == MESHSYNC_OK ? MESHSYNC_OK
+                                 : msy_fail(error, status, "space \"%s\": %s", space->name,
+                                            meshsync_strerror(status));
 }
 
-static meshsync_status control_read_row(meshsync_space *space,
-                                        struct msy_space_row_descriptor *row,
+static meshsync_status control_read_row(meshsync_space *space, struct msy_space_row_descriptor *row,
                                         meshsync_error *error)
 {
     struct msy_store_txn *txn = NULL;

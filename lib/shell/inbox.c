@@ -281,8 +281,7 @@ static meshsync_status dials_add(struct msy_network *net, const char *text)
             return MESHSYNC_E_LIMIT;
         }
         void *grown = msy_resize(&net->node->alloc, net->dials,
-                                 net->dials_cap * sizeof net->dials[0],
-                                 cap * sizeof net->dials[0]);
+                                 net->dials_cap * sizeof net->dials[0], cap * sizeof net->dials[0]);
         if (grown == NULL) {
             return MESHSYNC_E_NO_MEMORY;
         }
@@ -341,8 +340,7 @@ static bool net_shows(struct msy_network *net, const char *text)
     return found;
 }
 
-meshsync_status msy_network_undial(struct msy_network *net, const char *text,
-                                   meshsync_error *error)
+meshsync_status msy_network_undial(struct msy_network *net, const char *text, meshsync_error *error)
 {
     struct msy_mesh_event event = {.type = MSY_MESH_PEER_REMOVE, .text = text};
     bool shown = net_shows(net, text);
@@ -351,8 +349,7 @@ meshsync_status msy_network_undial(struct msy_network *net, const char *text,
     bool known = at < net->dials_count;
     if (known) {
         net->dials_count -= 1;
-        memmove(net->dials[at], net->dials[at + 1],
-                (net->dials_count - at) * sizeof net->dials[0]);
+        memmove(net->dials[at], net->dials[at + 1], (net->dials_count - at) * sizeof net->dials[0]);
     }
     (void)pthread_mutex_unlock(&net->lock);
     msy_remember_forget(net->node->remember, text);
@@ -395,9 +392,9 @@ meshsync_status msy_network_holders(struct msy_network *net, uint32_t space,
 {
     *count = 0;
     (void)pthread_mutex_lock(&net->mesh_lock);
-    meshsync_status status =
-        net->mesh == NULL ? MESHSYNC_E_UNREACHABLE
-                          : msy_mesh_holders(net->mesh, space, &tip->actor, tip->seq, count);
+    meshsync_status status = net->mesh == NULL
+                                 ? MESHSYNC_E_UNREACHABLE
+                                 : msy_mesh_holders(net->mesh, space, &tip->actor, tip->seq, count);
     (void)pthread_mutex_unlock(&net->mesh_lock);
     return status;
 }

@@ -161,8 +161,8 @@ static void link_watch(struct msy_link *link)
     if (!link->poll_open || events == link->events) {
         return;
     }
-    int result = events == 0 ? uv_poll_stop(&link->poll)
-                             : uv_poll_start(&link->poll, events, link_polled);
+    int result =
+        events == 0 ? uv_poll_stop(&link->poll) : uv_poll_start(&link->poll, events, link_polled);
     link->events = events;
     link->net->armed = true;
     if (result != 0) {
@@ -274,8 +274,8 @@ static void link_resolve(struct msy_link *link, const struct msy_address *addres
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     char port[8];
     (void)snprintf(port, sizeof port, "%u", (unsigned)address->port);
-    int result = uv_getaddrinfo(link->net->loop, &link->resolve, link_resolved, address->host,
-                                port, &hints);
+    int result =
+        uv_getaddrinfo(link->net->loop, &link->resolve, link_resolved, address->host, port, &hints);
     if (result != 0) {
         link_fail(link, MESHSYNC_E_UNREACHABLE, uv_strerror(result));
         return;
@@ -463,8 +463,7 @@ static void link_advance(struct msy_link *link)
     }
     if (!link->failed && link->closing && link->state < MSY_LINK_UP) {
         link_fail(link, MESHSYNC_E_CANCELLED, "closed");
-    } else if (!link->failed && link->closing && link->out.len == 0 &&
-               link->state == MSY_LINK_UP) {
+    } else if (!link->failed && link->closing && link->out.len == 0 && link->state == MSY_LINK_UP) {
         link->state = MSY_LINK_LINGERING;
         (void)shutdown(link->fd, SHUT_WR); /* A failure shows at the next read. */
     }
@@ -556,7 +555,8 @@ static void listener_polled(uv_poll_t *poll, int status, int events)
         if (fd >= 0) {
             link_accept(net, fd, &from, from_len);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            pause = true; /* Those who wait stay in the backlog; turning in a circle helps nobody. */
+            pause =
+                true; /* Those who wait stay in the backlog; turning in a circle helps nobody. */
         } else if (errno != EINTR && errno != ECONNABORTED) {
             break;
         }
@@ -585,8 +585,7 @@ bool msy_listener_open(struct msy_network *net, int fd)
     listener->net = net;
     listener->fd = fd;
     listener->poll.data = listener;
-    if (getsockname(fd, (struct sockaddr *)&bound, &bound_len) == 0 &&
-        bound.ss_family == AF_UNIX) {
+    if (getsockname(fd, (struct sockaddr *)&bound, &bound_len) == 0 && bound.ss_family == AF_UNIX) {
         msy_address_format((const struct sockaddr *)&bound, bound_len, text);
         (void)snprintf(listener->unix_path, sizeof listener->unix_path, "%s",
                        text + sizeof "unix:" - 1);

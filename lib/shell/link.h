@@ -24,7 +24,7 @@ enum msy_link_state {
 };
 
 struct msy_link {
-    struct msy_link *next, **link;              /* In links. */
+    struct msy_link *next, **link; /* In links. */
     struct msy_link *bucket_next;
     struct msy_link *dirty_next;
     struct msy_network *net;
@@ -37,7 +37,7 @@ struct msy_link {
     bool failed;    /* To be destroyed; status and words say why. */
     bool destroyed; /* Only its handles are still there. */
     meshsync_status status;
-    int fd; /* -1: none. */
+    int fd;     /* -1: none. */
     int events; /* What is polled for. */
     bool poll_open;
     bool resolving;
@@ -46,8 +46,8 @@ struct msy_link {
     uv_getaddrinfo_t resolve;
     uint32_t refs; /* poll and resolve, while libuv has them, and functions that use it. */
     struct msy_buf out;
-    size_t out_sent;     /* Bytes at the front of out that are on their way. */
-    uint64_t sent_since; /* Sent since the machine was told last. */
+    size_t out_sent;      /* Bytes at the front of out that are on their way. */
+    uint64_t sent_since;  /* Sent since the machine was told last. */
     uint64_t deadline_ms; /* 0: none. */
     struct sockaddr_storage targets[MSY_LINK_TARGETS_MAX]; /* Still to be tried. */
     socklen_t targets_len[MSY_LINK_TARGETS_MAX];
@@ -61,7 +61,7 @@ struct msy_listener {
     struct msy_network *net;
     int fd;
     uv_poll_t poll;
-    uint64_t resume_at_ms; /* 0: accepting. */
+    uint64_t resume_at_ms;                      /* 0: accepting. */
     char unix_path[MESHSYNC_ADDRESS_BYTES_MAX]; /* "" or the file to remove. */
 };
 

@@ -46,9 +46,7 @@ meshsync_status msy_network_open_mesh(struct msy_network *net, meshsync_error *e
         .identity = node->identity,
         .entropy = node->entropy,
         .log = &node->log,
-        .ports = {.is_member = port_is_member,
-                  .may_join = port_may_join,
-                  .digest = port_digest},
+        .ports = {.is_member = port_is_member, .may_join = port_may_join, .digest = port_digest},
         .keepalive_ms = node->options.keepalive_ms,
         .retry_ms_max = node->options.retry_ms_max,
     };
@@ -90,11 +88,10 @@ static void net_peer(struct msy_network *net, const struct msy_mesh_effect *effe
     if (effect->status == MESHSYNC_OK && link != NULL && !link->accepted) {
         msy_remember_peer(net->node->remember, link->text);
     }
-    msy_node_notice(net->node,
-                    effect->status == MESHSYNC_OK ? MESHSYNC_EVENT_PEER_UP
-                                                  : MESHSYNC_EVENT_PEER_DOWN,
-                    0, effect->device,
-                    effect->status == MESHSYNC_OK ? NULL : meshsync_strerror(effect->status));
+    msy_node_notice(
+        net->node,
+        effect->status == MESHSYNC_OK ? MESHSYNC_EVENT_PEER_UP : MESHSYNC_EVENT_PEER_DOWN, 0,
+        effect->device, effect->status == MESHSYNC_OK ? NULL : meshsync_strerror(effect->status));
 }
 
 static void net_perform(struct msy_network *net, const struct msy_mesh_effect *effect)
@@ -195,9 +192,8 @@ static void net_restart(struct msy_network *net)
 void msy_network_feed(struct msy_network *net)
 {
     char text[MESHSYNC_ADDRESS_BYTES_MAX];
-    for (uint32_t i = 0; net->listeners != NULL &&
-                         msy_remember_listen_at(net->node->remember, i, text);
-         i++) {
+    for (uint32_t i = 0;
+         net->listeners != NULL && msy_remember_listen_at(net->node->remember, i, text); i++) {
         struct msy_mesh_event event = {.type = MSY_MESH_LISTENING, .text = text};
         msy_network_step(net, &event);
     }

@@ -40,10 +40,10 @@ struct msy_post {
 struct msy_network {
     meshsync_node *node;
     enum msy_net_mode mode;
-    uv_loop_t *loop;    /* Lent by the caller, or &own_loop. */
+    uv_loop_t *loop; /* Lent by the caller, or &own_loop. */
     uv_loop_t own_loop;
-    pthread_t thread;         /* MSY_NET_THREAD: to be joined or detached. */
-    _Atomic(pthread_t) self;  /* Whoever turns the loop; 0: nobody yet. */
+    pthread_t thread;        /* MSY_NET_THREAD: to be joined or detached. */
+    _Atomic(pthread_t) self; /* Whoever turns the loop; 0: nobody yet. */
     _Atomic bool started;
 
     /* Of the loop's thread. */
@@ -69,8 +69,8 @@ struct msy_network {
     bool armed;       /* A watcher was added since the loop looked (MSY_NET_EXTERNAL). */
     bool in_callback; /* An application's function is being called. */
     bool settling;
-    bool fed; /* The machine was told where we listen and whom to dial. */
-    uint8_t *read_buffer; /* MSY_LINK_READ_BYTES; owned. */
+    bool fed;                   /* The machine was told where we listen and whom to dial. */
+    uint8_t *read_buffer;       /* MSY_LINK_READ_BYTES; owned. */
     struct msy_mesh_stats base; /* Of machines that were dropped. */
     enum { MSY_NET_OPEN = 0, MSY_NET_CLOSING = 1, MSY_NET_ENDING = 2, MSY_NET_ENDED = 3 } phase;
     uint64_t close_at_ms; /* Goodbyes end then. */
@@ -86,7 +86,7 @@ struct msy_network {
     uint32_t waits_count; /* All that wait for peers. */
     struct meshsync_watch *watches_new;
     bool restart;
-    bool listened; /* In this run. */
+    bool listened;  /* In this run. */
     bool committed; /* Watches have something to look at. */
     bool close_wanted;
     bool writer_done;

@@ -13,8 +13,7 @@
 
 /* ---- Opening: the folder, the store, the identity ---- */
 
-static meshsync_status node_copy_path(meshsync_node *node, const char *path,
-                                      meshsync_error *error)
+static meshsync_status node_copy_path(meshsync_node *node, const char *path, meshsync_error *error)
 {
     node->path_size = strlen(path) + 1;
     char *copy = (char *)msy_new(&node->alloc, node->path_size);
@@ -81,8 +80,7 @@ static meshsync_status node_look(meshsync_node *node, bool *known, meshsync_erro
         return status;
     }
     status = msy_store_get(txn, MSY_TABLE_META, msy_key_name(MSY_META_FORMAT), &value);
-    if (status == MESHSYNC_OK && value.len == 4 &&
-        msy_get_be32(value.data) > MSY_SCHEMA_VERSION) {
+    if (status == MESHSYNC_OK && value.len == 4 && msy_get_be32(value.data) > MSY_SCHEMA_VERSION) {
         status = msy_fail(error, MESHSYNC_E_STORE_VERSION,
                           "the store has format %u, this library knows formats up to %u",
                           (unsigned)msy_get_be32(value.data), (unsigned)MSY_SCHEMA_VERSION);
@@ -92,8 +90,8 @@ static meshsync_status node_look(meshsync_node *node, bool *known, meshsync_erro
             memcpy(node->id, value.data, sizeof node->id);
             *known = true;
         } else {
-            status = msy_fail(error, MESHSYNC_E_STORE_CORRUPT,
-                              "the store's first records are damaged");
+            status =
+                msy_fail(error, MESHSYNC_E_STORE_CORRUPT, "the store's first records are damaged");
         }
     } else if (status == MESHSYNC_E_NOT_FOUND && node->read_only) {
         status = msy_fail(error, MESHSYNC_E_NOT_FOUND, "there is no node in %.160s yet",
@@ -112,8 +110,8 @@ static meshsync_status node_open_identity(meshsync_node *node, bool known, meshs
     if (node->read_only) {
         return MESHSYNC_OK; /* Reading needs no secret. */
     }
-    meshsync_status status = msy_identity_load(node->options.path, !known, node->entropy,
-                                               &node->identity, error);
+    meshsync_status status =
+        msy_identity_load(node->options.path, !known, node->entropy, &node->identity, error);
     if (status == MESHSYNC_E_NOT_FOUND) {
         return msy_fail(error, MESHSYNC_E_STORE_CORRUPT,
                         "the store has data but its identity.key is gone");
@@ -128,8 +126,7 @@ static meshsync_status node_open_identity(meshsync_node *node, bool known, meshs
     return status;
 }
 
-static meshsync_status node_open_parts(meshsync_node *node, const char *path,
-                                       meshsync_error *error)
+static meshsync_status node_open_parts(meshsync_node *node, const char *path, meshsync_error *error)
 {
     bool known = false;
     meshsync_status status = node_copy_path(node, path, error);
@@ -151,9 +148,8 @@ static meshsync_status node_open_parts(meshsync_node *node, const char *path,
     }
     if (status == MESHSYNC_OK && !node->read_only) {
         node->remember = msy_remember_new(&node->alloc, node->options.path);
-        status = node->remember != NULL
-                     ? msy_writer_init(&node->writer, node, error)
-                     : msy_fail(error, MESHSYNC_E_NO_MEMORY, "node: no memory");
+        status = node->remember != NULL ? msy_writer_init(&node->writer, node, error)
+                                        : msy_fail(error, MESHSYNC_E_NO_MEMORY, "node: no memory");
     }
     return status;
 }
@@ -241,8 +237,8 @@ meshsync_status msy_node_open(const meshsync_options *options, meshsync_node **o
 
 /* ---- Starting and closing ---- */
 
-meshsync_status msy_node_start(meshsync_node *node, enum msy_net_mode mode,
-                               struct uv_loop_s *loop, meshsync_error *error)
+meshsync_status msy_node_start(meshsync_node *node, enum msy_net_mode mode, struct uv_loop_s *loop,
+                               meshsync_error *error)
 {
     meshsync_status status = msy_node_may_write(node, error);
     if (status != MESHSYNC_OK) {
@@ -303,8 +299,8 @@ void msy_node_finish(meshsync_node *node)
 }
 
 /* Whoever comes second is told so. */
-static meshsync_status node_begin_close(meshsync_node *node, bool async,
-                                        meshsync_close_fn callback, void *user)
+static meshsync_status node_begin_close(meshsync_node *node, bool async, meshsync_close_fn callback,
+                                        void *user)
 {
     (void)pthread_mutex_lock(&node->lock);
     bool first = !node->closing;
@@ -454,8 +450,7 @@ static meshsync_merge_fn node_find_merge(void *user, const char *name, uint32_t 
                                          void **fn_user)
 {
     meshsync_node *node = (meshsync_node *)user;
-    for (const struct msy_merge_entry *at = atomic_load(&node->merges); at != NULL;
-         at = at->next) {
+    for (const struct msy_merge_entry *at = atomic_load(&node->merges); at != NULL; at = at->next) {
         if (at->version == version && strcmp(at->name, name) == 0) {
             *fn_user = at->user;
             return at->fn;
@@ -502,9 +497,8 @@ meshsync_status msy_node_add_merge(meshsync_node *node, const char *name, uint32
 void msy_node_notice(meshsync_node *node, meshsync_event_type type, uint32_t space,
                      const uint8_t *device, const char *words)
 {
-    struct msy_notice notice = {.type = (int32_t)type,
-                                .space = space,
-                                .unix_ms = msy_clock_unix_ms()};
+    struct msy_notice notice = {
+        .type = (int32_t)type, .space = space, .unix_ms = msy_clock_unix_ms()};
     if (device != NULL) {
         memcpy(notice.device, device, sizeof notice.device);
     }

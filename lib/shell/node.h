@@ -25,7 +25,8 @@
 /* What an object that the application holds begins with, so that closing the node frees it. */
 struct msy_owned {
     struct msy_owned *next, **link;
-    _Atomic uint64_t pinned_ms; /* Monotonic time since which it pins a state of the store; 0: none. */
+    _Atomic uint64_t
+        pinned_ms; /* Monotonic time since which it pins a state of the store; 0: none. */
     void (*release)(struct msy_owned *owned);
 };
 
@@ -54,7 +55,7 @@ struct meshsync_node {
     struct msy_spaces spaces;
     struct msy_writer writer;
     struct msy_network network;
-    _Atomic uint64_t schema_generation; /* Raised when schemas or members may have changed. */
+    _Atomic uint64_t schema_generation;       /* Raised when schemas or members may have changed. */
     _Atomic(struct msy_merge_entry *) merges; /* Only grows until the node closes. */
 
     pthread_mutex_t lock; /* Guards the rest. */
@@ -70,8 +71,8 @@ struct meshsync_node {
 /* options are complete and checked. */
 meshsync_status msy_node_open(const meshsync_options *options, meshsync_node **node,
                               meshsync_error *error);
-meshsync_status msy_node_start(meshsync_node *node, enum msy_net_mode mode,
-                               struct uv_loop_s *loop, meshsync_error *error);
+meshsync_status msy_node_start(meshsync_node *node, enum msy_net_mode mode, struct uv_loop_s *loop,
+                               meshsync_error *error);
 meshsync_status msy_node_close(meshsync_node *node);
 meshsync_status msy_node_close_async(meshsync_node *node, meshsync_close_fn callback, void *user);
 /* The last step, when both threads have ended: frees everything. */

@@ -175,8 +175,8 @@ void msy_remember_listen(struct msy_remember *remember, const char *text, bool f
     (void)pthread_mutex_unlock(&remember->lock);
 }
 
-static bool remember_copy(struct msy_remember *remember, remember_text *from,
-                          const uint32_t *count, uint32_t index, char *text)
+static bool remember_copy(struct msy_remember *remember, remember_text *from, const uint32_t *count,
+                          uint32_t index, char *text)
 {
     (void)pthread_mutex_lock(&remember->lock);
     bool there = index < *count;

@@ -14,8 +14,8 @@ meshsync_status msy_snapshot_pin(meshsync_snapshot *snapshot, meshsync_space *sp
     if (status != MESHSYNC_OK) {
         return status;
     }
-    status = msy_view_init(&snapshot->view, &node->alloc, snapshot->txn, over, space->number,
-                           &merges);
+    status =
+        msy_view_init(&snapshot->view, &node->alloc, snapshot->txn, over, space->number, &merges);
     if (status != MESHSYNC_OK) {
         msy_node_end_read(snapshot->txn);
         snapshot->txn = NULL;
@@ -25,10 +25,18 @@ meshsync_status msy_snapshot_pin(meshsync_snapshot *snapshot, meshsync_space *sp
     return MESHSYNC_OK;
 }
 
+static void scan_end(meshsync_scan *scan)
+{
+    if (scan->open) {
+        msy_walk_close(&scan->walk);
+        scan->open = false;
+    }
+}
+
 void msy_snapshot_unpin(meshsync_snapshot *snapshot)
 {
-    while (snapshot->scans != NULL) {
-        msy_scan_free(snapshot->scans, true);
+    for (meshsync_scan *scan = snapshot->scans; scan != NULL; scan = scan->next) {
+        scan_end(scan);
     }
     if (snapshot->open) {
         msy_view_fini(&snapshot->view);
@@ -44,6 +52,7 @@ static void snapshot_release(struct msy_owned *owned)
     meshsync_snapshot *snapshot = (meshsync_snapshot *)(void *)owned; /* Its first member. */
     struct msy_alloc *alloc = &snapshot->space->node->alloc;
     msy_snapshot_unpin(snapshot);
+    msy_snapshot_free_scans(snapshot);
     msy_free(alloc, snapshot, sizeof *snapshot);
 }
 
@@ -77,8 +86,7 @@ void msy_snapshot_free(meshsync_snapshot *snapshot)
 meshsync_status msy_snapshot_check(meshsync_snapshot *snapshot, meshsync_error *error)
 {
     uint64_t age_ms_max = snapshot->space->node->options.snapshot_ms_max;
-    if (snapshot->open &&
-        msy_clock_mono_ms() - snapshot->opened_ms <= age_ms_max) {
+    if (snapshot->open && msy_clock_mono_ms() - snapshot->opened_ms <= age_ms_max) {
         return MESHSYNC_OK;
     }
     msy_snapshot_unpin(snapshot);
@@ -88,8 +96,7 @@ meshsync_status msy_snapshot_check(meshsync_snapshot *snapshot, meshsync_error *
 
 meshsync_scan *msy_scan_new(meshsync_snapshot *snapshot)
 {
-    meshsync_scan *scan =
-        (meshsync_scan *)msy_new(&snapshot->space->node->alloc, sizeof *scan);
+    meshsync_scan *scan = (meshsync_scan *)msy_new(&snapshot->space->node->alloc, sizeof *scan);
     if (scan != NULL) {
         scan->snapshot = snapshot;
         scan->next = snapshot->scans;
@@ -102,14 +109,19 @@ meshsync_scan *msy_scan_new(meshsync_snapshot *snapshot)
     return scan;
 }
 
-void msy_scan_free(meshsync_scan *scan, bool walk_open)
+void msy_scan_free(meshsync_scan *scan)
 {
-    if (walk_open) {
-        msy_walk_close(&scan->walk);
-    }
+    scan_end(scan);
     *scan->link = scan->next;
     if (scan->next != NULL) {
         scan->next->link = scan->link;
     }
     msy_free(&scan->snapshot->space->node->alloc, scan, sizeof *scan);
+}
+
+void msy_snapshot_free_scans(meshsync_snapshot *snapshot)
+{
+    while (snapshot->scans != NULL) {
+        msy_scan_free(snapshot->scans);
+    }
 }

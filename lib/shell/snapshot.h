@@ -8,6 +8,7 @@
 struct meshsync_scan {
     struct meshsync_scan *next, **link; /* Of its snapshot. */
     meshsync_snapshot *snapshot;
+    bool open; /* walk lives; not after its snapshot expired. */
     struct msy_walk walk;
 };
 
@@ -25,15 +26,16 @@ struct meshsync_snapshot {
 /* over: own writes on top; NULL: none. */
 meshsync_status msy_snapshot_pin(meshsync_snapshot *snapshot, meshsync_space *space,
                                  struct msy_store_txn *over, meshsync_error *error);
-/* Lets go of the store; the object stays. */
+/* Lets go of the store; the objects stay, so that late calls find them. */
 void msy_snapshot_unpin(meshsync_snapshot *snapshot);
 meshsync_status msy_snapshot_new(meshsync_space *space, meshsync_snapshot **snapshot,
                                  meshsync_error *error);
 void msy_snapshot_free(meshsync_snapshot *snapshot);
 /* E_EXPIRED, and lets go of the store, when it is over its age. */
 meshsync_status msy_snapshot_check(meshsync_snapshot *snapshot, meshsync_error *error);
-/* An empty scan in the list; msy_scan_free() also when opening its walk failed. */
+/* An empty scan in the list; the caller opens its walk and says so. */
 meshsync_scan *msy_scan_new(meshsync_snapshot *snapshot);
-void msy_scan_free(meshsync_scan *scan, bool walk_open);
+void msy_scan_free(meshsync_scan *scan);
+void msy_snapshot_free_scans(meshsync_snapshot *snapshot);
 
 #endif

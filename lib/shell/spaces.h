@@ -20,7 +20,7 @@ struct meshsync_space {
 };
 
 struct msy_spaces {
-    pthread_mutex_t lock; /* Guards the table. */
+    pthread_mutex_t lock;          /* Guards the table. */
     struct meshsync_space **items; /* Owned, in ascending number. */
     uint32_t count, cap;
     _Atomic bool stale; /* The store may have other spaces than the table. */

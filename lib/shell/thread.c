@@ -67,8 +67,8 @@ void msy_fork_mark_init(struct msy_fork_mark *mark)
 {
     mark->page = NULL;
     mark->pid = (int32_t)getpid();
-    void *page = mmap(NULL, FORK_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                      -1, 0);
+    void *page =
+        mmap(NULL, FORK_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) {
         return;
     }

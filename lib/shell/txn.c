@@ -16,6 +16,7 @@ static void txn_drop_overlay(meshsync_txn *txn)
 {
     if (txn->has_snapshot) {
         msy_snapshot_unpin(&txn->snapshot);
+        msy_snapshot_free_scans(&txn->snapshot);
         txn->has_snapshot = false;
         atomic_store(&txn->owned.pinned_ms, 0);
     }
@@ -147,8 +148,8 @@ meshsync_status msy_txn_type(meshsync_txn *txn, meshsync_bytes collection, int32
     msy_node_end_read(read);
     if (status != MESHSYNC_OK) {
         return status == MESHSYNC_E_NOT_FOUND
-                   ? msy_fail(error, status, "there is no collection \"%.*s\"",
-                              (int)collection.len, (const char *)collection.data)
+                   ? msy_fail(error, status, "there is no collection \"%.*s\"", (int)collection.len,
+                              (const char *)collection.data)
                    : msy_fail(error, status, "the schema of \"%.*s\" cannot be read",
                               (int)collection.len, (const char *)collection.data);
     }
@@ -191,8 +192,7 @@ meshsync_status msy_txn_add(meshsync_txn *txn, const struct msy_intent *intent,
     size_t len_before = request->bytes.len;
     meshsync_status status = msy_request_add(request, intent);
     if (status == MESHSYNC_E_LIMIT) {
-        return msy_fail(error, status,
-                        "the transaction would be over %u ops or %u bytes",
+        return msy_fail(error, status, "the transaction would be over %u ops or %u bytes",
                         (unsigned)MESHSYNC_TXN_OPS_MAX, (unsigned)MESHSYNC_TXN_BYTES_MAX);
     }
     if (status != MESHSYNC_OK) {
@@ -224,8 +224,7 @@ meshsync_status msy_txn_pin(meshsync_txn *txn, meshsync_error *error)
     if (txn->has_snapshot) {
         return MESHSYNC_OK;
     }
-    meshsync_status status =
-        msy_store_open_memory(&txn->work.node->alloc, &txn->over_store, error);
+    meshsync_status status = msy_store_open_memory(&txn->work.node->alloc, &txn->over_store, error);
     if (status == MESHSYNC_OK) {
         status = msy_store_begin(txn->over_store, MSY_TXN_WRITE, &txn->over);
     }

@@ -42,9 +42,8 @@ static void watch_tell(struct msy_network *net, struct meshsync_watch *watch,
 
 static void watch_end(struct msy_network *net, struct meshsync_watch *watch)
 {
-    meshsync_event event = {.size = sizeof event,
-                            .space = watch->space,
-                            .type = MESHSYNC_EVENT_END};
+    meshsync_event event = {
+        .size = sizeof event, .space = watch->space, .type = MESHSYNC_EVENT_END};
     watch_tell(net, watch, &event);
     msy_feed_fini(&watch->reader);
     msy_free(&net->node->alloc, watch, sizeof *watch);

@@ -69,8 +69,7 @@ void msy_work_answer(struct msy_work *work, meshsync_status status, const struct
 static bool writer_full(const struct msy_writer *writer, const struct msy_work *work)
 {
     return writer->inbox_count >= MSY_INBOX_COUNT_MAX ||
-           (writer->inbox_count > 0 &&
-            writer->inbox_bytes + work->weight > MSY_INBOX_BYTES_MAX);
+           (writer->inbox_count > 0 && writer->inbox_bytes + work->weight > MSY_INBOX_BYTES_MAX);
 }
 
 meshsync_status msy_writer_put(struct msy_writer *writer, struct msy_work *work,
@@ -109,8 +108,7 @@ meshsync_status msy_writer_call(struct msy_writer *writer, struct msy_work *work
 {
     memset(answer, 0, sizeof *answer);
     if (sem_init(&answer->done, 0, 0) != 0) {
-        answer->status =
-            msy_fail_errno(&answer->error, MESHSYNC_E_RESOURCE, errno, "semaphore");
+        answer->status = msy_fail_errno(&answer->error, MESHSYNC_E_RESOURCE, errno, "semaphore");
         work->release(work);
         return answer->status;
     }
@@ -248,8 +246,7 @@ static void writer_done(struct msy_writer *writer, const struct msy_replica_effe
     msy_work_answer(work, effect->status, &effect->tip, effect->space, &effect->error);
 }
 
-static void writer_perform_one(struct msy_writer *writer,
-                               const struct msy_replica_effect *effect)
+static void writer_perform_one(struct msy_writer *writer, const struct msy_replica_effect *effect)
 {
     meshsync_node *node = writer->node;
     struct msy_mesh_event event = {.space = effect->space,
@@ -433,8 +430,8 @@ static void writer_tick(struct msy_writer *writer)
     }
     writer->id_first += 1;
     writer->count = 0;
-    meshsync_status status = msy_replica_step(writer->replica, &tick, 1, msy_clock_unix_ms(),
-                                              NULL, NULL, &writer->effects);
+    meshsync_status status = msy_replica_step(writer->replica, &tick, 1, msy_clock_unix_ms(), NULL,
+                                              NULL, &writer->effects);
     if (status == MESHSYNC_OK) {
         writer_perform(writer);
     } else {
@@ -530,8 +527,8 @@ meshsync_status msy_writer_init(struct msy_writer *writer, meshsync_node *node,
         writer->node = NULL;
         return msy_fail(error, status, "writer: no condition");
     }
-    writer->events = (struct msy_replica_event *)msy_new_array(
-        &node->alloc, MSY_BATCH_COUNT_MAX, sizeof *writer->events);
+    writer->events = (struct msy_replica_event *)msy_new_array(&node->alloc, MSY_BATCH_COUNT_MAX,
+                                                               sizeof *writer->events);
     writer->works = (struct msy_work **)msy_new_array(&node->alloc, MSY_BATCH_COUNT_MAX,
                                                       sizeof(struct msy_work *));
     if (writer->events == NULL || writer->works == NULL) {

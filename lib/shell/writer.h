@@ -30,14 +30,14 @@ struct msy_work {
     struct msy_request request;     /* COMMIT. */
     struct msy_buf bytes;           /* CHANGES, CREATE, JOIN. */
     const struct msy_ticket *ticket; /* JOIN: lent by the blocked caller. */
-    uint64_t submit_id;             /* CHANGES: the mesh machine's own number. */
-    size_t weight;                  /* Bytes that it counts in the inbox. */
-    struct msy_answer *answer;      /* Lent by a blocked caller; NULL: none, or answered. */
-    meshsync_commit_fn callback;    /* Or this; NULL: none, or called. */
+    uint64_t submit_id;              /* CHANGES: the mesh machine's own number. */
+    size_t weight;                   /* Bytes that it counts in the inbox. */
+    struct msy_answer *answer;       /* Lent by a blocked caller; NULL: none, or answered. */
+    meshsync_commit_fn callback;     /* Or this; NULL: none, or called. */
     void *user;
-    int32_t ack;           /* enum meshsync_ack, or k peers. */
-    uint64_t deadline_ms;  /* Monotonic, for waiting on peers. */
-    struct msy_tip tip;    /* Of what was committed, while it waits for peers. */
+    int32_t ack;          /* enum meshsync_ack, or k peers. */
+    uint64_t deadline_ms; /* Monotonic, for waiting on peers. */
+    struct msy_tip tip;   /* Of what was committed, while it waits for peers. */
     /* Gives it back to where it came from. */
     void (*release)(struct msy_work *work);
     meshsync_node *node;
@@ -45,9 +45,9 @@ struct msy_work {
 
 struct msy_writer {
     meshsync_node *node;
-    pthread_t thread;        /* To be joined, while running. */
+    pthread_t thread; /* To be joined, while running. */
     bool running;
-    _Atomic(pthread_t) self; /* 0: nobody yet. */
+    _Atomic(pthread_t) self;     /* 0: nobody yet. */
     struct msy_replica *replica; /* Of the thread; NULL: to be opened again. */
     struct msy_replica_effects effects;
     struct msy_replica_event *events; /* Of the batch; owned, as works. */
