@@ -87,7 +87,7 @@ void msy_ack_retell(struct msy_mesh *mesh, struct msy_mesh_space *space)
     uint32_t at = 0;
     struct msy_mesh_link *link = NULL;
     struct msy_channel *channel = NULL;
-    while ((channel = msy_channel_next(mesh, space->number, &at, &link)) != NULL) {
+    while ((channel = msy_channel_next(mesh, space->number, MSY_WAY_OUT, &at, &link)) != NULL) {
         channel->vector_due = true;
     }
     msy_space_wake(mesh, &space->note_at_ms, space->noted_ms + MSY_NOTE_MS);
@@ -145,7 +145,7 @@ void msy_ack_notes(struct msy_mesh *mesh, struct msy_mesh_space *space)
     uint32_t at = 0;
     struct msy_mesh_link *link = NULL;
     struct msy_channel *channel = NULL;
-    while ((channel = msy_channel_next(mesh, space->number, &at, &link)) != NULL) {
+    while ((channel = msy_channel_next(mesh, space->number, MSY_WAY_OUT, &at, &link)) != NULL) {
         ack_note(mesh, space, link, channel);
     }
     msy_vector_reset(&space->fresh);
@@ -232,7 +232,7 @@ meshsync_status msy_ack_on_tips(struct msy_mesh *mesh, struct msy_mesh_link *lin
     if (!msy_message_get_tips(content, &tips) || tips.number > 1) {
         return MESHSYNC_E_PROTOCOL;
     }
-    meshsync_status status = msy_channel_slot(link, tips.channel, &channel);
+    meshsync_status status = msy_channel_slot(link, tips.channel, MSY_WAY_IN, &channel);
     if (status != MESHSYNC_OK || channel == NULL) {
         return status;
     }
@@ -247,12 +247,16 @@ meshsync_status msy_ack_on_tips(struct msy_mesh *mesh, struct msy_mesh_link *lin
     while (status == MESHSYNC_OK && msy_tips_next(&tips, &tip)) {
         status = ack_take(mesh, txn, link, channel, space, &tip);
     }
+    bool told = type == MSY_MESSAGE_VECTOR && tips.number == 0 && !channel->told;
+    if (status == MESHSYNC_OK && told && channel->serving) {
+        status = msy_serve_replan(txn, channel);
+    }
     msy_store_abort(txn);
     if (status != MESHSYNC_OK) {
         return status;
     }
     mesh->held = true;
-    if (type == MSY_MESSAGE_VECTOR && tips.number == 0 && !channel->told) {
+    if (told) {
         channel->told = true;
         ack_forget(mesh, link, space->number);
     }

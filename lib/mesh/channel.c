@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Channels: one space in one session. Each side lets the other in by an OPEN and takes that back by
- * a SHUT; only while both stand do they speak of the space.
+ * Channels: one space in one session. Each side says by OPEN whether it lets the other in; who is
+ * let in is told of the space and may fetch from it.
  *
- *               it is let in                      its OPEN
- *   REFUSED <------------------> OFFERED     REFUSED ----> ASKED ----> OPEN <---- OFFERED
- *               no more: SHUT                its SHUT: back   it is let in    its OPEN
+ *                 its grant                                 its grant
+ *      REFUSED <------------> LISTENS            TELLS <------------> OPEN
+ *         ^                      ^                 ^                    ^
+ *         +----- our grant ------|-----------------+                    |
+ *                                +------------- our grant --------------+
  */
 #include <string.h>
 
@@ -14,14 +16,14 @@
 
 static const struct msy_sm_row channel_rows[MSY_CHANNEL_STATE_COUNT] = {
     [MSY_CHANNEL_REFUSED] = {"refused",
-                             MSY_SM_BIT(MSY_CHANNEL_ASKED) | MSY_SM_BIT(MSY_CHANNEL_OFFERED)},
-    [MSY_CHANNEL_ASKED] = {"asked", MSY_SM_BIT(MSY_CHANNEL_REFUSED) | MSY_SM_BIT(MSY_CHANNEL_OPEN)},
-    [MSY_CHANNEL_OFFERED] = {"offered",
+                             MSY_SM_BIT(MSY_CHANNEL_LISTENS) | MSY_SM_BIT(MSY_CHANNEL_TELLS)},
+    [MSY_CHANNEL_LISTENS] = {"listens",
                              MSY_SM_BIT(MSY_CHANNEL_REFUSED) | MSY_SM_BIT(MSY_CHANNEL_OPEN)},
-    [MSY_CHANNEL_OPEN] = {"open", MSY_SM_BIT(MSY_CHANNEL_ASKED) | MSY_SM_BIT(MSY_CHANNEL_OFFERED)},
+    [MSY_CHANNEL_TELLS] = {"tells", MSY_SM_BIT(MSY_CHANNEL_REFUSED) | MSY_SM_BIT(MSY_CHANNEL_OPEN)},
+    [MSY_CHANNEL_OPEN] = {"open", MSY_SM_BIT(MSY_CHANNEL_LISTENS) | MSY_SM_BIT(MSY_CHANNEL_TELLS)},
 };
 
-void msy_channel_move(struct msy_channel *channel, enum msy_channel_state next)
+static void channel_move(struct msy_channel *channel, enum msy_channel_state next)
 {
     MSY_ASSERT(msy_sm_allows(channel_rows, channel->state, next));
     channel->state = next;
@@ -93,31 +95,45 @@ static void channel_free(struct msy_mesh *mesh, struct msy_channel *channel)
     msy_free(mesh->alloc, channel, sizeof *channel);
 }
 
-void msy_channel_clear(struct msy_mesh *mesh, struct msy_mesh_link *link,
-                       struct msy_channel *channel)
+void msy_channel_open_way(struct msy_channel *channel, enum msy_channel_way way)
+{
+    channel_move(channel, (enum msy_channel_state)((unsigned)channel->state | (unsigned)way));
+}
+
+static void channel_close_way(struct msy_channel *channel, enum msy_channel_way way)
+{
+    channel_move(channel, (enum msy_channel_state)((unsigned)channel->state & ~(unsigned)way));
+}
+
+void msy_channel_close_in(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                          struct msy_channel *channel)
 {
     msy_ack_keep(mesh, link, channel);
     msy_want_release(mesh, link, channel, mesh->now_ms);
     msy_vector_reset(&channel->durable);
-    msy_vector_reset(&channel->sent);
-    msy_vector_reset(&channel->served);
-    msy_stream_fini(&channel->stream);
-    msy_stream_init(&channel->stream, mesh->alloc);
-    msy_lazy_fini(mesh, &channel->lazy);
     msy_lazy_fini(mesh, &channel->pruned);
-    memset(channel->digest_sent, 0, sizeof channel->digest_sent);
     channel->told = false;
     channel->synced = false;
-    channel->vector_due = false;
     channel->fetching = false;
     channel->credited = false;
     channel->fetch_credit = 0;
     channel->credit_due = 0;
     channel->flying = 0;
-    channel->asked = 0;
+    channel_close_way(channel, MSY_WAY_IN);
+}
+
+void msy_channel_close_out(struct msy_mesh *mesh, struct msy_channel *channel)
+{
+    msy_vector_reset(&channel->sent);
+    msy_vector_reset(&channel->served);
+    msy_stream_fini(&channel->stream);
+    msy_stream_init(&channel->stream, mesh->alloc);
+    msy_lazy_fini(mesh, &channel->lazy);
+    memset(channel->digest_sent, 0, sizeof channel->digest_sent);
+    channel->vector_due = false;
     channel->serving = false;
-    channel->heard_wants = 0;
     channel->credit = 0;
+    channel_close_way(channel, MSY_WAY_OUT);
 }
 
 void msy_channel_remove(struct msy_mesh *mesh, struct msy_mesh_link *link,
@@ -146,14 +162,14 @@ void msy_channels_free(struct msy_mesh *mesh, struct msy_mesh_link *link)
 }
 
 meshsync_status msy_channel_slot(const struct msy_mesh_link *link, uint64_t number,
-                                 struct msy_channel **channel)
+                                 enum msy_channel_way way, struct msy_channel **channel)
 {
     *channel = NULL;
     if (number >= link->slots_count) {
         return MESHSYNC_E_PROTOCOL;
     }
     struct msy_channel *found = link->slots[number];
-    if (found != NULL && found->state == MSY_CHANNEL_OPEN) {
+    if (found != NULL && msy_channel_is(found, way)) {
         *channel = found;
     }
     return MESHSYNC_OK;
@@ -205,7 +221,8 @@ uint64_t msy_channel_knows(const struct msy_channel *channel, const struct msy_a
     return sent != NULL && sent->seq > seq ? sent->seq : seq;
 }
 
-struct msy_channel *msy_channel_next(struct msy_mesh *mesh, uint32_t space, uint32_t *at,
+struct msy_channel *msy_channel_next(struct msy_mesh *mesh, uint32_t space,
+                                     enum msy_channel_way ways, uint32_t *at,
                                      struct msy_mesh_link **link)
 {
     while (*at < mesh->links_count) {
@@ -215,7 +232,7 @@ struct msy_channel *msy_channel_next(struct msy_mesh *mesh, uint32_t space, uint
             continue;
         }
         struct msy_channel *channel = msy_channel_find(candidate, space);
-        if (channel != NULL && channel->state == MSY_CHANNEL_OPEN) {
+        if (channel != NULL && msy_channel_is(channel, ways)) {
             *link = candidate;
             return channel;
         }

@@ -83,7 +83,7 @@ void msy_digest_due(struct msy_mesh *mesh, struct msy_mesh_space *space)
     if (space->wants_count > 0 || space->flying_count > 0 || space->stale) {
         return; /* What comes will wake us. */
     }
-    while ((channel = msy_channel_next(mesh, space->number, &at, &link)) != NULL) {
+    while ((channel = msy_channel_next(mesh, space->number, MSY_WAY_BOTH, &at, &link)) != NULL) {
         if (!channel->told || !digest_equal(&channel->durable, &space->vector)) {
             continue;
         }
@@ -116,7 +116,7 @@ meshsync_status msy_digest_on(struct msy_mesh *mesh, struct msy_mesh_link *link,
     if (!msy_message_get_hashes(content, &number, theirs, 2)) {
         return MESHSYNC_E_PROTOCOL;
     }
-    meshsync_status status = msy_channel_slot(link, number, &channel);
+    meshsync_status status = msy_channel_slot(link, number, MSY_WAY_BOTH, &channel);
     if (status != MESHSYNC_OK || channel == NULL) {
         return status;
     }

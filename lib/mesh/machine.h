@@ -29,12 +29,14 @@
 
 /* Where a space stands with one peer; channel.c has the drawing. */
 enum msy_channel_state {
-    MSY_CHANNEL_REFUSED = 0, /* Both hold the space, but the peer is not let in. */
-    MSY_CHANNEL_ASKED = 1,   /* The same, and the peer let us in. */
-    MSY_CHANNEL_OFFERED = 2, /* The peer is let in, and has not let us in. */
-    MSY_CHANNEL_OPEN = 3,    /* Both let each other in. */
+    MSY_CHANNEL_REFUSED = 0, /* Both hold the space, and nobody lets the other in. */
+    MSY_CHANNEL_LISTENS = 1, /* The peer lets us in: it tells, we fetch. */
+    MSY_CHANNEL_TELLS = 2,   /* We let the peer in: we tell, it fetches. */
+    MSY_CHANNEL_OPEN = 3,    /* Both ways. */
     MSY_CHANNEL_STATE_COUNT = 4
 };
+/* The ways that stand open, to ask for with msy_channel_is. */
+enum msy_channel_way { MSY_WAY_IN = 1, MSY_WAY_OUT = 2, MSY_WAY_BOTH = 3 };
 
 /* A set of devices with the time of their entry, bounded. */
 struct msy_lazy {
@@ -65,7 +67,7 @@ struct msy_channel {
     struct msy_vector sent;    /* By us, in this session. */
     /* Fetching from it. */
     bool fetching;        /* A WANT is out and no END has come. */
-    uint64_t asked;       /* WANTs sent. */
+    uint64_t asked;       /* Serial number of the last WANT; never goes back. */
     bool credited;        /* It was given its first credit. */
     int64_t fetch_credit; /* What it may still send. */
     uint64_t credit_due;  /* Dealt with, not given back. */
@@ -74,7 +76,7 @@ struct msy_channel {
     uint64_t progress_ms;
     /* Serving it. */
     bool serving;
-    uint64_t heard_wants; /* WANTs received. */
+    uint64_t heard_want; /* Serial number of the last WANT received. */
     int64_t credit;
     struct msy_stream stream;
     struct msy_vector served;   /* Tips that the stream leads to. */
@@ -106,7 +108,7 @@ struct msy_mesh_link {
     bool greeted; /* The peer's preamble has come. */
     bool hello;   /* Its HELLO has come. */
     bool bye;     /* Its BYE has come: it needs none. */
-    bool opened;  /* It has been let into a space. */
+    bool opened;  /* It has shown that it knows one of our spaces. */
     uint64_t greet_by_ms;
     uint64_t live_ms;  /* Since when. */
     uint64_t heard_ms; /* Monotonic. */
@@ -385,24 +387,31 @@ struct msy_channel *msy_channel_find(const struct msy_mesh_link *link, uint32_t 
 /* The one of that space, made when there is none; NULL: no memory, or too many. */
 struct msy_channel *msy_channel_make(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                      uint32_t space);
-void msy_channel_move(struct msy_channel *channel, enum msy_channel_state next);
-/* Ends all exchange on it and forgets what the peer holds. */
-void msy_channel_clear(struct msy_mesh *mesh, struct msy_mesh_link *link,
-                       struct msy_channel *channel);
+static inline bool msy_channel_is(const struct msy_channel *channel, enum msy_channel_way ways)
+{
+    return ((unsigned)channel->state & (unsigned)ways) == (unsigned)ways;
+}
+/* Opens a way, or ends all exchange on it and forgets what belongs to it. */
+void msy_channel_open_way(struct msy_channel *channel, enum msy_channel_way way);
+void msy_channel_close_in(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                          struct msy_channel *channel);
+void msy_channel_close_out(struct msy_mesh *mesh, struct msy_channel *channel);
 /* Takes it out of the link for good. */
 void msy_channel_remove(struct msy_mesh *mesh, struct msy_mesh_link *link,
                         struct msy_channel *channel);
 void msy_channels_free(struct msy_mesh *mesh, struct msy_mesh_link *link);
-/* The channel that the peer calls number: E_PROTOCOL when there is no such number; NULL when it is
- * not open (any more), and the message is to be skipped. */
+/* The channel that the peer calls number: E_PROTOCOL when there is no such number; NULL when the
+ * way is not open (any more), and the message is to be skipped. */
 meshsync_status msy_channel_slot(const struct msy_mesh_link *link, uint64_t number,
-                                 struct msy_channel **channel);
+                                 enum msy_channel_way way, struct msy_channel **channel);
 meshsync_status msy_channel_set_slot(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                      struct msy_channel *channel, uint64_t number);
 /* The seq up to which the peer has an actor's chain, as far as an entry says it. */
 uint64_t msy_channel_knows(const struct msy_channel *channel, const struct msy_actor *actor);
-/* Walk over the open channels of a space, in order of link: *at starts with 0. NULL at the end. */
-struct msy_channel *msy_channel_next(struct msy_mesh *mesh, uint32_t space, uint32_t *at,
+/* Walk over the channels of a space that are open in these ways, in order of link: *at starts with
+ * 0. NULL at the end. */
+struct msy_channel *msy_channel_next(struct msy_mesh *mesh, uint32_t space,
+                                     enum msy_channel_way ways, uint32_t *at,
                                      struct msy_mesh_link **link);
 
 /* --- ack.c ------------------------------------------------------------------------------------ */
@@ -457,6 +466,8 @@ meshsync_status msy_serve_on_want(struct msy_mesh *mesh, struct msy_mesh_link *l
                                   meshsync_bytes content);
 meshsync_status msy_serve_on_credit(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                     meshsync_bytes content);
+/* The peer has told what it holds while it was served: from here on only what it lacks. */
+meshsync_status msy_serve_replan(struct msy_store_txn *txn, struct msy_channel *channel);
 /* One turn of serving the channels of a link. */
 void msy_serve_turn(struct msy_mesh *mesh, struct msy_mesh_link *link);
 

@@ -118,15 +118,15 @@ static void push_item(struct msy_mesh *mesh, struct msy_store_txn *txn,
         if (channel == NULL) {
             continue;
         }
-        if (channel->state != MSY_CHANNEL_OPEN) {
-            /* It may have brought the invitation or membership that lets the peer in. */
-            msy_space_wake(mesh, &space->recheck_at_ms, mesh->now_ms + MSY_RECHECK_MS);
-            continue;
-        }
         if (item->has_before) {
             push_imply(mesh, txn, channel, &item->tip.actor);
         }
-        push_to(mesh, txn, link, channel, item);
+        if (msy_channel_is(channel, MSY_WAY_OUT)) {
+            push_to(mesh, txn, link, channel, item);
+        } else {
+            /* It may have brought the invitation or membership that lets the peer in. */
+            msy_space_wake(mesh, &space->recheck_at_ms, mesh->now_ms + MSY_RECHECK_MS);
+        }
     }
 }
 
@@ -345,7 +345,7 @@ meshsync_status msy_push_on_changes(struct msy_mesh *mesh, struct msy_mesh_link 
     if (!msy_message_get_changes(content, &number, &flags, &bytes)) {
         return MESHSYNC_E_PROTOCOL;
     }
-    meshsync_status status = msy_channel_slot(link, number, &channel);
+    meshsync_status status = msy_channel_slot(link, number, MSY_WAY_IN, &channel);
     struct msy_mesh_space *space = channel != NULL ? msy_space_find(mesh, channel->space) : NULL;
     if (status != MESHSYNC_OK || space == NULL) {
         return status;
@@ -389,7 +389,7 @@ meshsync_status msy_push_on_prune(struct msy_mesh *mesh, struct msy_mesh_link *l
     if (!msy_message_get_hashes(content, &number, device, 1)) {
         return MESHSYNC_E_PROTOCOL;
     }
-    meshsync_status status = msy_channel_slot(link, number, &channel);
+    meshsync_status status = msy_channel_slot(link, number, MSY_WAY_OUT, &channel);
     if (status == MESHSYNC_OK && channel != NULL) {
         msy_lazy_add(mesh, &channel->lazy, device[0]);
     }

@@ -14,7 +14,7 @@ meshsync_status msy_serve_on_credit(struct msy_mesh *mesh, struct msy_mesh_link 
     if (!msy_message_get_numbers(content, numbers, 2)) {
         return MESHSYNC_E_PROTOCOL;
     }
-    meshsync_status status = msy_channel_slot(link, numbers[0], &channel);
+    meshsync_status status = msy_channel_slot(link, numbers[0], MSY_WAY_OUT, &channel);
     if (status != MESHSYNC_OK || channel == NULL) {
         return status;
     }
@@ -72,16 +72,11 @@ meshsync_status msy_serve_on_want(struct msy_mesh *mesh, struct msy_mesh_link *l
     if (!msy_message_get_tips(content, &tips)) {
         return MESHSYNC_E_PROTOCOL;
     }
-    meshsync_status status = msy_channel_slot(link, tips.channel, &channel);
+    meshsync_status status = msy_channel_slot(link, tips.channel, MSY_WAY_OUT, &channel);
     if (status != MESHSYNC_OK || channel == NULL) {
         return status;
     }
-    if (!channel->told || tips.number > MSY_CREDIT_BYTES_HELD_MAX ||
-        channel->credit + (int64_t)tips.number > (int64_t)MSY_CREDIT_BYTES_HELD_MAX) {
-        return MESHSYNC_E_PROTOCOL;
-    }
-    channel->credit += (int64_t)tips.number;
-    channel->heard_wants += 1;
+    channel->heard_want = tips.number;
     channel->serving = true;
     status = msy_store_begin(mesh->store, MSY_TXN_READ, &txn);
     if (status == MESHSYNC_OK) {
@@ -94,6 +89,14 @@ meshsync_status msy_serve_on_want(struct msy_mesh *mesh, struct msy_mesh_link *l
     msy_store_abort(txn);
     msy_mesh_link_wake(mesh, &link->serve_at_ms, mesh->now_ms);
     return status;
+}
+
+meshsync_status msy_serve_replan(struct msy_store_txn *txn, struct msy_channel *channel)
+{
+    channel->stream.count = 0;
+    channel->stream.changes_left = 0;
+    return msy_stream_plan(&channel->stream, txn, channel->space, &channel->durable,
+                           channel->served.tips, channel->served.count);
 }
 
 /* What was committed to the served chains while they were streamed follows at once: then pushing
@@ -132,7 +135,7 @@ static meshsync_status serve_extend(struct msy_mesh *mesh, struct msy_store_txn 
 static void serve_end(struct msy_mesh *mesh, struct msy_mesh_link *link,
                       struct msy_channel *channel)
 {
-    const uint64_t numbers[2] = {channel->ours, channel->heard_wants};
+    const uint64_t numbers[2] = {channel->ours, channel->heard_want};
     channel->serving = false;
     msy_vector_reset(&channel->served);
     msy_stream_fini(&channel->stream);
@@ -197,7 +200,7 @@ static meshsync_status serve_channel(struct msy_mesh *mesh, struct msy_store_txn
 
 static bool serve_ready(const struct msy_channel *channel)
 {
-    return channel->state == MSY_CHANNEL_OPEN && channel->serving &&
+    return msy_channel_is(channel, MSY_WAY_OUT) && channel->serving &&
            (channel->credit > 0 || channel->stream.count == 0);
 }
 
@@ -231,7 +234,7 @@ void msy_serve_turn(struct msy_mesh *mesh, struct msy_mesh_link *link)
     uint64_t left = MSY_SERVE_TURN_BYTES;
     for (uint32_t i = 0; i < link->channels_count; i++) {
         struct msy_channel *channel = link->channels[i];
-        if (channel->state == MSY_CHANNEL_OPEN && channel->vector_due &&
+        if (msy_channel_is(channel, MSY_WAY_OUT) && channel->vector_due &&
             msy_session_backlog(link) < MSY_SERVE_OUT_BYTES_LOW) {
             msy_ack_vector(mesh, link, channel);
         }

@@ -141,7 +141,7 @@ void msy_session_end(struct msy_mesh *mesh, struct msy_mesh_link *link, meshsync
 {
     for (uint32_t i = 0; i < link->channels_count; i++) {
         struct msy_channel *channel = link->channels[i];
-        if (channel->state == MSY_CHANNEL_OPEN) {
+        if (msy_channel_is(channel, MSY_WAY_IN)) {
             msy_ack_keep(mesh, link, channel);
             msy_want_release(mesh, link, channel, mesh->now_ms);
         }

@@ -17,7 +17,7 @@ static int32_t show_state(const struct msy_mesh_link *link)
     }
     for (uint32_t i = 0; i < link->channels_count; i++) {
         const struct msy_channel *channel = link->channels[i];
-        synced = synced && (channel->state != MSY_CHANNEL_OPEN || channel->synced);
+        synced = synced && (!msy_channel_is(channel, MSY_WAY_IN) || channel->synced);
     }
     return synced ? MESHSYNC_PEER_LIVE : MESHSYNC_PEER_SYNCING;
 }

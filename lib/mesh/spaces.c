@@ -91,13 +91,6 @@ static struct msy_mesh_space *space_new(struct msy_mesh *mesh, uint32_t number)
     return space;
 }
 
-static void space_shut(struct msy_mesh *mesh, struct msy_mesh_link *link,
-                       const struct msy_channel *channel)
-{
-    const uint64_t number = channel->ours;
-    msy_session_numbers(mesh, link, MSY_MESSAGE_SHUT, &number, 1);
-}
-
 /* The space is no longer ours to offer. */
 static void space_leave(struct msy_mesh *mesh, const struct msy_mesh_space *space)
 {
@@ -107,8 +100,9 @@ static void space_leave(struct msy_mesh *mesh, const struct msy_mesh_space *spac
         if (link->state != MSY_LINK_LIVE || channel == NULL) {
             continue;
         }
-        if (channel->state == MSY_CHANNEL_OPEN || channel->state == MSY_CHANNEL_OFFERED) {
-            space_shut(mesh, link, channel);
+        if (channel->has_ours) {
+            const uint64_t number = channel->ours;
+            msy_session_numbers(mesh, link, MSY_MESSAGE_SHUT, &number, 1);
         }
         msy_channel_remove(mesh, link, channel);
     }
@@ -291,12 +285,12 @@ static meshsync_status spaces_lets_in(struct msy_mesh *mesh, struct msy_store_tx
 
 static meshsync_status spaces_put_open(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                        const struct msy_channel *channel,
-                                       const struct msy_mesh_space *space)
+                                       const struct msy_mesh_space *space, bool grant)
 {
     uint8_t id[MSY_BLIND_BYTES];
     uint8_t invite[MSY_SIGN_PUBLIC_BYTES];
     uint8_t proof[MSY_SIGN_BYTES];
-    struct msy_open open = {.channel = channel->ours, .id = id};
+    struct msy_open open = {.channel = channel->ours, .grant = grant, .id = id};
     spaces_blind(link, space, !link->accepted, id);
     if (space->joining) {
         struct msy_ticket ticket;
@@ -312,50 +306,34 @@ static meshsync_status spaces_put_open(struct msy_mesh *mesh, struct msy_mesh_li
     return msy_message_put_open(&link->plain, &open);
 }
 
-static void spaces_opened(struct msy_mesh *mesh, struct msy_mesh_link *link,
-                          struct msy_channel *channel)
-{
-    link->opened = true;
-    msy_mesh_link_wake(mesh, &link->tell_at_ms, mesh->now_ms);
-    msy_ack_vector(mesh, link, channel);
-}
-
-/* Lets the peer in or out, as it should be now. */
+/* Says whether the peer is let in, when that is new to it or must be said again, and begins or ends
+ * to tell it of the space. */
 static meshsync_status spaces_judge(struct msy_mesh *mesh, struct msy_store_txn *txn,
                                     struct msy_mesh_link *link, struct msy_channel *channel,
-                                    const struct msy_mesh_space *space)
+                                    const struct msy_mesh_space *space, bool again)
 {
     bool may = false;
-    bool was = channel->state == MSY_CHANNEL_OFFERED || channel->state == MSY_CHANNEL_OPEN;
+    bool was = msy_channel_is(channel, MSY_WAY_OUT);
     meshsync_status status = spaces_lets_in(mesh, txn, link, channel, space, &may);
-    if (status != MESHSYNC_OK || may == was) {
+    if (status != MESHSYNC_OK || (may == was && channel->has_ours && !again)) {
         return status;
-    }
-    if (!may) {
-        space_shut(mesh, link, channel);
-        if (channel->state == MSY_CHANNEL_OPEN) {
-            msy_channel_clear(mesh, link, channel);
-            msy_channel_move(channel, MSY_CHANNEL_ASKED);
-        } else {
-            msy_channel_move(channel, MSY_CHANNEL_REFUSED);
-        }
-        return MESHSYNC_OK;
     }
     if (!channel->has_ours) {
         channel->has_ours = true;
         channel->ours = link->ours_next;
         link->ours_next += 1;
     }
-    status = spaces_put_open(mesh, link, channel, space);
-    if (status != MESHSYNC_OK) {
+    status = spaces_put_open(mesh, link, channel, space, may);
+    if (status != MESHSYNC_OK || may == was) {
         return status;
     }
-    if (channel->state == MSY_CHANNEL_ASKED) {
-        msy_channel_move(channel, MSY_CHANNEL_OPEN);
-        spaces_opened(mesh, link, channel);
-    } else {
-        msy_channel_move(channel, MSY_CHANNEL_OFFERED);
+    if (!may) {
+        msy_channel_close_out(mesh, channel);
+        return MESHSYNC_OK;
     }
+    msy_channel_open_way(channel, MSY_WAY_OUT);
+    msy_ack_vector(mesh, link, channel);
+    msy_mesh_link_wake(mesh, &link->tell_at_ms, mesh->now_ms);
     return MESHSYNC_OK;
 }
 
@@ -367,7 +345,7 @@ void msy_spaces_recheck(struct msy_mesh *mesh, struct msy_mesh_space *space)
         struct msy_mesh_link *link = mesh->links[i];
         struct msy_channel *channel = msy_channel_find(link, space->number);
         if (link->state == MSY_LINK_LIVE && channel != NULL) {
-            status = spaces_judge(mesh, txn, link, channel, space);
+            status = spaces_judge(mesh, txn, link, channel, space, false);
         }
     }
     msy_store_abort(txn);
@@ -412,8 +390,8 @@ meshsync_status msy_spaces_on_list(struct msy_mesh *mesh, struct msy_mesh_link *
             continue;
         }
         struct msy_channel *channel = msy_channel_make(mesh, link, space->number);
-        status =
-            channel == NULL ? MESHSYNC_E_NO_MEMORY : spaces_judge(mesh, txn, link, channel, space);
+        status = channel == NULL ? MESHSYNC_E_NO_MEMORY
+                                 : spaces_judge(mesh, txn, link, channel, space, true);
     }
     msy_store_abort(txn);
     return status;
@@ -456,15 +434,16 @@ meshsync_status msy_spaces_on_open(struct msy_mesh *mesh, struct msy_mesh_link *
         memcpy(channel->invite, open.invite, sizeof channel->invite);
         memcpy(channel->proof, open.proof, sizeof channel->proof);
     }
-    if (channel->state == MSY_CHANNEL_REFUSED) {
-        msy_channel_move(channel, MSY_CHANNEL_ASKED);
-    } else if (channel->state == MSY_CHANNEL_OFFERED) {
-        msy_channel_move(channel, MSY_CHANNEL_OPEN);
-        spaces_opened(mesh, link, channel);
+    link->opened = true;
+    if (open.grant && !msy_channel_is(channel, MSY_WAY_IN)) {
+        msy_channel_open_way(channel, MSY_WAY_IN);
+        msy_mesh_link_wake(mesh, &link->tell_at_ms, mesh->now_ms);
+    } else if (!open.grant && msy_channel_is(channel, MSY_WAY_IN)) {
+        msy_channel_close_in(mesh, link, channel);
     }
     status = msy_store_begin(mesh->store, MSY_TXN_READ, &txn);
     if (status == MESHSYNC_OK && link->state == MSY_LINK_LIVE) {
-        status = spaces_judge(mesh, txn, link, channel, space);
+        status = spaces_judge(mesh, txn, link, channel, space, false);
     }
     msy_store_abort(txn);
     return status;
@@ -481,12 +460,9 @@ meshsync_status msy_spaces_on_shut(struct msy_mesh *mesh, struct msy_mesh_link *
     if (channel == NULL) {
         return MESHSYNC_OK;
     }
-    channel->has_invite = false;
-    if (channel->state == MSY_CHANNEL_OPEN) {
-        msy_channel_clear(mesh, link, channel);
-        msy_channel_move(channel, MSY_CHANNEL_OFFERED);
-    } else if (channel->state == MSY_CHANNEL_ASKED) {
-        msy_channel_move(channel, MSY_CHANNEL_REFUSED);
+    if (msy_channel_is(channel, MSY_WAY_IN)) {
+        msy_channel_close_in(mesh, link, channel);
     }
+    msy_channel_remove(mesh, link, channel); /* Should it hold the space again, it begins anew. */
     return MESHSYNC_OK;
 }

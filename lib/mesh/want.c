@@ -179,7 +179,7 @@ static struct msy_channel *want_choose(struct msy_mesh *mesh, const struct msy_m
     struct msy_mesh_link *link = NULL;
     struct msy_channel *channel = NULL;
     struct msy_channel *best = NULL;
-    while ((channel = msy_channel_next(mesh, space->number, &at, &link)) != NULL) {
+    while ((channel = msy_channel_next(mesh, space->number, MSY_WAY_IN, &at, &link)) != NULL) {
         if (!channel->told || (!want->cause && !want_told(channel, &want->tip))) {
             continue;
         }
@@ -207,7 +207,7 @@ static bool want_is_moving(struct msy_mesh *mesh, const struct msy_mesh_space *s
 {
     struct msy_mesh_link *link = msy_mesh_link_find(mesh, want->link);
     struct msy_channel *channel = link != NULL ? msy_channel_find(link, space->number) : NULL;
-    if (channel != NULL && channel->state == MSY_CHANNEL_OPEN && channel->fetching &&
+    if (channel != NULL && msy_channel_is(channel, MSY_WAY_IN) && channel->fetching &&
         channel->progress_ms + MSY_WANT_PROGRESS_MS > mesh->now_ms) {
         want->at_ms = channel->progress_ms + MSY_WANT_PROGRESS_MS;
         return true;
@@ -256,23 +256,33 @@ static meshsync_status want_decide(struct msy_mesh *mesh, struct msy_store_txn *
 
 /* --- asking ---------------------------------------------------------------------------------- */
 
+/* Gives the credit that is due. */
+static meshsync_status want_put_credit(struct msy_mesh_link *link, struct msy_channel *channel)
+{
+    const uint64_t numbers[2] = {channel->ours, channel->credit_due};
+    channel->fetch_credit += (int64_t)channel->credit_due;
+    channel->credit_due = 0;
+    return msy_message_put_numbers(&link->plain, MSY_MESSAGE_CREDIT, numbers, 2);
+}
+
 static meshsync_status want_put(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                 struct msy_channel *channel, const struct msy_tip *tips,
                                 uint32_t count)
 {
-    uint64_t credit = channel->credit_due;
+    meshsync_status status = MESHSYNC_OK;
     if (!channel->credited) {
         channel->credited = true;
-        credit += MSY_STREAM_CREDIT_BYTES;
+        channel->credit_due = MSY_STREAM_CREDIT_BYTES;
+        status = want_put_credit(link, channel);
     }
     if (!channel->fetching) {
         channel->fetching = true;
         channel->progress_ms = mesh->now_ms;
     }
-    channel->credit_due = 0;
-    channel->fetch_credit += (int64_t)credit;
     channel->asked += 1;
-    return msy_message_put_tips(&link->plain, MSY_MESSAGE_WANT, channel->ours, credit, tips, count);
+    return status == MESHSYNC_OK ? msy_message_put_tips(&link->plain, MSY_MESSAGE_WANT,
+                                                        channel->ours, channel->asked, tips, count)
+                                 : status;
 }
 
 /* Asks each peer at once for all that was decided for it. */
@@ -281,7 +291,7 @@ static void want_ask(struct msy_mesh *mesh, struct msy_mesh_space *space)
     uint32_t at = 0;
     struct msy_mesh_link *link = NULL;
     struct msy_channel *channel = NULL;
-    while ((channel = msy_channel_next(mesh, space->number, &at, &link)) != NULL) {
+    while ((channel = msy_channel_next(mesh, space->number, MSY_WAY_IN, &at, &link)) != NULL) {
         meshsync_status status = MESHSYNC_OK;
         msy_vector_reset(&mesh->tips);
         for (uint32_t i = 0; i < space->wants_count && status == MESHSYNC_OK; i++) {
@@ -360,7 +370,7 @@ meshsync_status msy_want_on_end(struct msy_mesh *mesh, struct msy_mesh_link *lin
     if (!msy_message_get_numbers(content, numbers, 2)) {
         return MESHSYNC_E_PROTOCOL;
     }
-    meshsync_status status = msy_channel_slot(link, numbers[0], &channel);
+    meshsync_status status = msy_channel_slot(link, numbers[0], MSY_WAY_IN, &channel);
     if (status != MESHSYNC_OK || channel == NULL) {
         return status;
     }
@@ -391,17 +401,14 @@ meshsync_status msy_want_on_end(struct msy_mesh *mesh, struct msy_mesh_link *lin
 void msy_want_dealt(struct msy_mesh *mesh, struct msy_mesh_link *link, struct msy_channel *channel,
                     uint64_t bytes)
 {
-    if (channel->state != MSY_CHANNEL_OPEN || channel->flying == 0) {
+    if (!msy_channel_is(channel, MSY_WAY_IN) || channel->flying == 0) {
         return;
     }
     channel->flying -= 1;
     channel->credit_due += bytes;
     channel->progress_ms = mesh->now_ms;
     if (channel->credit_due >= MSY_STREAM_CREDIT_BYTES / 4 || channel->flying == 0) {
-        const uint64_t numbers[2] = {channel->ours, channel->credit_due};
-        channel->fetch_credit += (int64_t)channel->credit_due;
-        channel->credit_due = 0;
-        msy_session_numbers(mesh, link, MSY_MESSAGE_CREDIT, numbers, 2);
+        msy_session_wrote(mesh, link, want_put_credit(link, channel));
     }
 }
 
@@ -410,7 +417,7 @@ void msy_want_settle(struct msy_mesh *mesh, struct msy_mesh_space *space)
     uint32_t at = 0;
     struct msy_mesh_link *link = NULL;
     struct msy_channel *channel = NULL;
-    while ((channel = msy_channel_next(mesh, space->number, &at, &link)) != NULL) {
+    while ((channel = msy_channel_next(mesh, space->number, MSY_WAY_IN, &at, &link)) != NULL) {
         bool synced = channel->told;
         for (uint32_t i = 0; i < space->wants_count && synced; i++) {
             synced = !want_told(channel, &space->wants[i].tip);

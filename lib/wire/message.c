@@ -79,12 +79,15 @@ static meshsync_status message_put_opt(struct msy_buf *out, const uint8_t *data,
 meshsync_status msy_message_put_open(struct msy_buf *out, const struct msy_open *open)
 {
     size_t start = out->len;
-    meshsync_status status = message_begin_array(out, MSY_MESSAGE_OPEN, 4);
+    meshsync_status status = message_begin_array(out, MSY_MESSAGE_OPEN, 5);
     if (status == MESHSYNC_OK) {
         status = msy_mp_put_uint(out, open->channel);
     }
     if (status == MESHSYNC_OK) {
         status = message_put_bin(out, open->id, MSY_BLIND_BYTES);
+    }
+    if (status == MESHSYNC_OK) {
+        status = msy_mp_put_uint(out, open->grant ? 1 : 0);
     }
     if (status == MESHSYNC_OK) {
         status = message_put_opt(out, open->invite, 32);
@@ -310,11 +313,14 @@ bool msy_message_get_open(meshsync_bytes content, struct msy_open *open)
 {
     struct msy_cursor cursor;
     uint32_t have = 0;
+    uint64_t grant = 0;
     memset(open, 0, sizeof *open);
-    if (!message_open(&cursor, content, 4, &have) || !msy_mp_uint(&cursor, &open->channel) ||
-        !message_fixed(&cursor, MSY_BLIND_BYTES, &open->id)) {
+    if (!message_open(&cursor, content, 5, &have) || !msy_mp_uint(&cursor, &open->channel) ||
+        !message_fixed(&cursor, MSY_BLIND_BYTES, &open->id) || !msy_mp_uint(&cursor, &grant) ||
+        grant > 1) {
         return false;
     }
+    open->grant = grant == 1;
     if (msy_mp_nil(&cursor)) {
         if (!msy_mp_nil(&cursor)) {
             return false;
@@ -323,7 +329,7 @@ bool msy_message_get_open(meshsync_bytes content, struct msy_open *open)
                !message_fixed(&cursor, 64, &open->proof)) {
         return false;
     }
-    return message_close(&cursor, have - 4);
+    return message_close(&cursor, have - 5);
 }
 
 static bool message_tip(struct msy_cursor *cursor, struct msy_tip *tip)

@@ -63,12 +63,13 @@ struct msy_greeting {
 
 struct msy_open {
     uint64_t channel;
+    bool grant;            /* The sender lets the receiver in. */
     const uint8_t *id;     /* MSY_BLIND_BYTES */
     const uint8_t *invite; /* Public key 32, or NULL. */
     const uint8_t *proof;  /* 64, with invite. */
 };
 
-/* VECTOR: number is 1 when another part follows, else 0. WANT: bytes of credit. NOTE: 0. */
+/* VECTOR: number is 1 when another part follows, else 0. WANT: its serial number. NOTE: 0. */
 struct msy_tips {
     uint64_t channel;
     uint64_t number;
