@@ -224,6 +224,9 @@ static void push_prune(struct msy_mesh *mesh, struct msy_store_txn *txn, struct 
         return;
     }
     msy_lazy_add(mesh, &channel->pruned, device[0]);
+    msy_log_write(mesh->log, MSY_LOG_DEBUG, "mesh", "link %u: prune %02x%02x%02x%02x in space %u",
+                  link->number, device[0][0], device[0][1], device[0][2], device[0][3],
+                  channel->space);
     msy_session_wrote(mesh, link,
                       msy_message_put_hashes(&link->plain, MSY_MESSAGE_PRUNE, channel->ours,
                                              (const uint8_t(*)[32])device, 1));
@@ -235,6 +238,23 @@ struct push_list {
     uint32_t count;
     bool news; /* Something in it is not here. */
 };
+
+/* Raises *news when the change is not here. */
+static meshsync_status push_is_news(struct msy_store_txn *txn, const struct msy_mesh_space *space,
+                                    const struct msy_tip *tip, bool *news)
+{
+    const struct msy_tip *own = msy_vector_get(&space->vector, &tip->actor);
+    uint64_t lsn = 0;
+    if (*news || (own != NULL && own->seq < tip->seq)) {
+        *news = true;
+        return MESHSYNC_OK;
+    }
+    /* An earlier epoch, whose end another entry implies; or a fork. */
+    meshsync_status status =
+        msy_history_find(txn, space->number, &tip->actor, tip->seq, tip->hash, &lsn);
+    *news = status == MESHSYNC_E_NOT_FOUND;
+    return *news ? MESHSYNC_OK : status;
+}
 
 /* Looks at one received change: who has it, is it news, and until when it must be here. */
 static meshsync_status push_look(struct msy_mesh *mesh, struct msy_store_txn *txn,
@@ -252,21 +272,20 @@ static meshsync_status push_look(struct msy_mesh *mesh, struct msy_store_txn *tx
     }
     tip.actor = header->actor;
     tip.seq = header->seq;
-    const struct msy_tip *own = msy_vector_get(&space->vector, &tip.actor);
-    list->news = list->news || own == NULL || own->seq < tip.seq;
+    msy_change_hash(&push_hasher, header_bytes, signature, tip.hash);
     list->submit.one_actor = list->count == 0 || (list->submit.one_actor &&
                                                   msy_actor_equal(&list->submit.actor, &tip.actor));
     list->submit.actor = tip.actor;
     list->count += 1;
-    if (list->submit.stream) {
+    meshsync_status status = push_is_news(txn, space, &tip, &list->news);
+    const struct msy_tip *told = msy_vector_get(&channel->durable, &tip.actor);
+    if (list->submit.stream && (told == NULL || told->seq >= tip.seq)) {
         /* What a stream leads to was told before we asked, but for what was committed since. */
-        const struct msy_tip *told = msy_vector_get(&channel->durable, &tip.actor);
-        if (told == NULL || told->seq >= tip.seq) {
-            return MESHSYNC_OK;
-        }
+        return status;
     }
-    msy_change_hash(&push_hasher, header_bytes, signature, tip.hash);
-    meshsync_status status = msy_ack_raise(txn, space->number, &channel->durable, &tip);
+    if (status == MESHSYNC_OK) {
+        status = msy_ack_raise(txn, space->number, &channel->durable, &tip);
+    }
     if (status == MESHSYNC_OK) {
         status = msy_want_add(mesh, txn, space, &tip, mesh->now_ms + MSY_PUSH_LANDS_MS, false);
     }
@@ -303,6 +322,8 @@ static meshsync_status push_submit(struct msy_mesh *mesh, struct msy_mesh_link *
     submit->bytes = bytes.len;
     submit->link = link->number;
     submit->space = space->number;
+    msy_log_write(mesh->log, MSY_LOG_DEBUG, "mesh", "link %u: %u changes %s in space %u",
+                  link->number, list->count, submit->stream ? "fetched" : "pushed", space->number);
     space->flying_count += 1;
     if (submit->stream) {
         channel->flying += 1;
@@ -369,6 +390,11 @@ meshsync_status msy_push_on_changes(struct msy_mesh *mesh, struct msy_mesh_link 
     if (list.submit.stream) {
         channel->fetch_credit -= (int64_t)bytes.len;
         channel->progress_ms = mesh->now_ms;
+        if (!list.news) {
+            channel->flying += 1;
+            msy_want_dealt(mesh, link, channel, bytes.len);
+            return MESHSYNC_OK;
+        }
         return mesh->submits_count >= MSY_SUBMITS_MAX
                    ? MESHSYNC_E_LIMIT
                    : push_submit(mesh, link, channel, space, &list, bytes);

@@ -323,6 +323,8 @@ static meshsync_status spaces_judge(struct msy_mesh *mesh, struct msy_store_txn 
         channel->ours = link->ours_next;
         link->ours_next += 1;
     }
+    msy_log_write(mesh->log, MSY_LOG_DEBUG, "mesh", "link %u: is %s space %u", link->number,
+                  may ? "let into" : "not let into", space->number);
     status = spaces_put_open(mesh, link, channel, space, may);
     if (status != MESHSYNC_OK || may == was) {
         return status;

@@ -280,6 +280,8 @@ static meshsync_status want_put(struct msy_mesh *mesh, struct msy_mesh_link *lin
         channel->progress_ms = mesh->now_ms;
     }
     channel->asked += 1;
+    msy_log_write(mesh->log, MSY_LOG_DEBUG, "mesh", "link %u: want %u tips of space %u",
+                  link->number, count, channel->space);
     return status == MESHSYNC_OK ? msy_message_put_tips(&link->plain, MSY_MESSAGE_WANT,
                                                         channel->ours, channel->asked, tips, count)
                                  : status;
@@ -381,6 +383,8 @@ meshsync_status msy_want_on_end(struct msy_mesh *mesh, struct msy_mesh_link *lin
         return MESHSYNC_OK; /* We have asked for more since; another END will come. */
     }
     channel->fetching = false;
+    msy_log_write(mesh->log, MSY_LOG_DEBUG, "mesh", "link %u: end of stream in space %u",
+                  link->number, channel->space);
     struct msy_mesh_space *space = msy_space_find(mesh, channel->space);
     for (uint32_t i = 0; space != NULL && i < space->wants_count; i++) {
         struct msy_want *want = &space->wants[i];
