@@ -18,7 +18,8 @@ enum { API_PATH_BYTES_MAX = 512, API_WAIT_MS = 20000 };
 /* OK, or the test fails with the words of the error. */
 #define API_OK(call) api_check_ok((call), &error, #call, __FILE__, __LINE__)
 /* This status, with words in error. */
-#define API_FAILS(expected, call) api_check_fails((expected), (call), &error, #call, __FILE__, __LINE__)
+#define API_FAILS(expected, call)                                                                  \
+    api_check_fails((expected), (call), &error, #call, __FILE__, __LINE__)
 
 void api_check_ok(meshsync_status status, const meshsync_error *error, const char *call,
                   const char *file, int line);

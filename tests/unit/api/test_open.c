@@ -346,10 +346,10 @@ static void test_async_close(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_own_thread),     cmocka_unit_test(test_callers_loop),
-        cmocka_unit_test(test_external),       cmocka_unit_test(test_states),
+        cmocka_unit_test(test_own_thread),      cmocka_unit_test(test_callers_loop),
+        cmocka_unit_test(test_external),        cmocka_unit_test(test_states),
         cmocka_unit_test(test_other_processes), cmocka_unit_test(test_same_process),
-        cmocka_unit_test(test_nothing_made),   cmocka_unit_test(test_forked),
+        cmocka_unit_test(test_nothing_made),    cmocka_unit_test(test_forked),
         cmocka_unit_test(test_async_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

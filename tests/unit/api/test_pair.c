@@ -258,8 +258,8 @@ static void looped_event(void *user, meshsync_node *node, const meshsync_event *
     }
     looped->events += 1;
     /* What blocks is refused here. */
-    API_FAILS(MESHSYNC_E_IN_CALLBACK, meshsync_put(looped->spaces[1], "r", meshsync_bytes_of("k"),
-                                                   &value, NULL, &error));
+    API_FAILS(MESHSYNC_E_IN_CALLBACK,
+              meshsync_put(looped->spaces[1], "r", meshsync_bytes_of("k"), &value, NULL, &error));
     assert_int_equal(meshsync_node_close(node), MESHSYNC_E_IN_CALLBACK);
     if (event->type == MESHSYNC_EVENT_PUT) {
         for (int i = 0; i < 2; i++) {
