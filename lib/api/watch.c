@@ -52,6 +52,9 @@ meshsync_status msy_feed_start(struct msy_feed_reader *reader, meshsync_space *s
     }
     status = msy_feed_init(reader, &space->node->alloc, txn, space->number, &full, error);
     msy_node_end_read(txn);
+    if (status != MESHSYNC_OK) {
+        msy_feed_fini(reader); /* Also what it had begun with. */
+    }
     return status;
 }
 

@@ -15,6 +15,15 @@
 #include "shell/node.h"
 #include "shell/watch.h"
 
+/* Others may hand things over, and wake the loop up; or no longer. */
+static void net_set_open(struct msy_network *net, bool open, bool awake)
+{
+    (void)pthread_mutex_lock(&net->lock);
+    net->open = open;
+    net->awake = awake;
+    (void)pthread_mutex_unlock(&net->lock);
+}
+
 /* ---- Ending ---- */
 
 static void closing_begin(struct msy_network *net)
@@ -40,9 +49,7 @@ static void closing_handle_closed(uv_handle_t *handle)
 static void closing_end(struct msy_network *net)
 {
     msy_network_take_posts(net);
-    (void)pthread_mutex_lock(&net->lock);
-    net->awake = false;
-    (void)pthread_mutex_unlock(&net->lock);
+    net_set_open(net, false, false);
     msy_network_take_posts(net);
     msy_listener_close_all(net);
     msy_network_hang_up(net);
@@ -160,35 +167,57 @@ static void net_dial_remembered(struct msy_network *net)
     }
 }
 
+/* The loop, and the thread that turns it. What fails leaves nothing behind. */
+static meshsync_status net_start_turning(struct msy_network *net, enum msy_net_mode mode,
+                                         struct uv_loop_s *loop, meshsync_error *error)
+{
+    meshsync_status status = net_start_loop(net, mode, loop, error);
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
+    net->mode = mode;
+    net_set_open(net, true, true);
+    if (mode != MSY_NET_THREAD) {
+        atomic_store(&net->self, pthread_self());
+        return MESHSYNC_OK;
+    }
+    status = msy_thread_start(&net->thread, "meshsync-net", false, net_main, net, error);
+    if (status != MESHSYNC_OK) {
+        net_set_open(net, false, false);
+        net->mode = MSY_NET_NONE;
+        net_stop_loop(net);
+    }
+    return status;
+}
+
 meshsync_status msy_network_start(struct msy_network *net, enum msy_net_mode mode,
                                   struct uv_loop_s *loop, meshsync_error *error)
 {
     net_dial_remembered(net);
+    net->link_next = 2;
+    net->waits_at_ms = UINT64_MAX;
     net->read_buffer = (uint8_t *)msy_new(&net->node->alloc, MSY_LINK_READ_BYTES);
     if (net->read_buffer == NULL) {
         return msy_fail(error, MESHSYNC_E_NO_MEMORY, "network: no memory");
     }
+    /* Commits are posted from here on, so that the machine misses none. */
+    net_set_open(net, true, false);
+    (void)pthread_mutex_lock(&net->mesh_lock);
     meshsync_status status = msy_network_open_mesh(net, error);
+    (void)pthread_mutex_unlock(&net->mesh_lock);
     if (status == MESHSYNC_OK) {
-        status = net_start_loop(net, mode, loop, error);
+        status = net_start_turning(net, mode, loop, error);
     }
     if (status != MESHSYNC_OK) {
-        goto out;
-    }
-    net->link_next = 2;
-    net->waits_at_ms = UINT64_MAX;
-    net->mode = mode;
-    net->awake = true;
-    if (mode == MSY_NET_THREAD) {
-        status = msy_thread_start(&net->thread, "meshsync-net", false, net_main, net, error);
-    } else {
-        atomic_store(&net->self, pthread_self());
-    }
-    if (status != MESHSYNC_OK) {
-        net->awake = false;
-        net->mode = MSY_NET_NONE;
-        net_stop_loop(net);
-        goto out;
+        net_set_open(net, false, false);
+        msy_network_drop_posts(net);
+        (void)pthread_mutex_lock(&net->mesh_lock);
+        msy_mesh_close(net->mesh);
+        net->mesh = NULL;
+        (void)pthread_mutex_unlock(&net->mesh_lock);
+        msy_free(&net->node->alloc, net->read_buffer, MSY_LINK_READ_BYTES);
+        net->read_buffer = NULL;
+        return status;
     }
     atomic_store(&net->started, true);
     msy_network_again(net);
@@ -196,13 +225,6 @@ meshsync_status msy_network_start(struct msy_network *net, enum msy_net_mode mod
         msy_network_process(net); /* libuv looks at what is new only when it is turned. */
     }
     return MESHSYNC_OK;
-
-out:
-    msy_mesh_close(net->mesh);
-    net->mesh = NULL;
-    msy_free(&net->node->alloc, net->read_buffer, MSY_LINK_READ_BYTES);
-    net->read_buffer = NULL;
-    return status;
 }
 
 meshsync_status msy_network_init(struct msy_network *net, meshsync_node *node)

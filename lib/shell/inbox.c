@@ -29,6 +29,14 @@ static struct msy_post *post_new(struct msy_network *net, const struct msy_mesh_
 }
 
 /* Under the lock. */
+static void inbox_wake(struct msy_network *net)
+{
+    if (net->awake) {
+        (void)uv_async_send(&net->async);
+    }
+}
+
+/* Under the lock. */
 static void inbox_append(struct msy_network *net, struct msy_post *post)
 {
     if (net->posts_first == NULL) {
@@ -37,7 +45,7 @@ static void inbox_append(struct msy_network *net, struct msy_post *post)
         net->posts_tail->next = post;
     }
     net->posts_tail = post;
-    (void)uv_async_send(&net->async);
+    inbox_wake(net);
 }
 
 /* Two commits in a row are one to the machine. Under the lock. */
@@ -57,13 +65,13 @@ static bool inbox_joins(struct msy_network *net, const struct msy_mesh_event *ev
 void msy_network_tell(struct msy_network *net, const struct msy_mesh_event *event)
 {
     (void)pthread_mutex_lock(&net->lock);
-    if (net->awake && !inbox_joins(net, event)) {
+    if (net->open && !inbox_joins(net, event)) {
         struct msy_post *post = post_new(net, event);
         if (post != NULL) {
             inbox_append(net, post);
         } else {
             net->restart = true;
-            (void)uv_async_send(&net->async);
+            inbox_wake(net);
         }
     }
     (void)pthread_mutex_unlock(&net->lock);
@@ -102,14 +110,25 @@ void msy_network_take_posts(struct msy_network *net)
     msy_watches_adopt(net, watches);
 }
 
+void msy_network_drop_posts(struct msy_network *net)
+{
+    (void)pthread_mutex_lock(&net->lock);
+    struct msy_post *post = net->posts_first;
+    net->posts_first = NULL;
+    (void)pthread_mutex_unlock(&net->lock);
+    while (post != NULL) {
+        struct msy_post *next = post->next;
+        msy_free(&net->node->alloc, post, post->size);
+        post = next;
+    }
+}
+
 /* One flag is set, and the loop wakes up. */
 static void inbox_flag(struct msy_network *net, bool *flag)
 {
     (void)pthread_mutex_lock(&net->lock);
     *flag = true;
-    if (net->awake) {
-        (void)uv_async_send(&net->async);
-    }
+    inbox_wake(net);
     (void)pthread_mutex_unlock(&net->lock);
 }
 
@@ -141,12 +160,12 @@ void msy_network_writer_done(struct msy_network *net)
 bool msy_network_await(struct msy_network *net, struct msy_work *work)
 {
     (void)pthread_mutex_lock(&net->lock);
-    bool taken = net->awake && net->waits_count < MSY_WAITS_MAX;
+    bool taken = net->open && net->waits_count < MSY_WAITS_MAX;
     if (taken) {
         work->next = net->waits_new;
         net->waits_new = work;
         net->waits_count += 1;
-        (void)uv_async_send(&net->async);
+        inbox_wake(net);
     }
     (void)pthread_mutex_unlock(&net->lock);
     return taken;
@@ -202,9 +221,9 @@ static meshsync_status listen_post(struct msy_network *net, int fd,
     const struct msy_mesh_event nothing = {0};
     meshsync_status status = MESHSYNC_OK;
     (void)pthread_mutex_lock(&net->lock);
-    struct msy_post *post = net->awake ? post_new(net, &nothing) : NULL;
+    struct msy_post *post = net->open ? post_new(net, &nothing) : NULL;
     bool first = !net->listened; /* In this run: where it listened before does not count now. */
-    if (!net->awake) {
+    if (!net->open) {
         status = MESHSYNC_E_STATE;
     } else if (post == NULL) {
         status = MESHSYNC_E_NO_MEMORY;

@@ -80,6 +80,7 @@ struct msy_network {
     struct msy_mesh *mesh;
 
     pthread_mutex_t lock; /* The inbox: guards the rest. */
+    bool open;            /* Posts are taken. */
     bool awake;           /* async may be used. */
     struct msy_post *posts_first, *posts_tail;
     struct msy_work *waits_new;
@@ -141,6 +142,7 @@ void msy_network_again(struct msy_network *net);
 void msy_network_handle_gone(struct msy_network *net);
 meshsync_status msy_network_open_mesh(struct msy_network *net, meshsync_error *error);
 void msy_network_take_posts(struct msy_network *net);
+void msy_network_drop_posts(struct msy_network *net);
 /* Tells a new machine where we listen and whom to dial. */
 void msy_network_feed(struct msy_network *net);
 /* The index-th address that is dialled; false past the last. */
