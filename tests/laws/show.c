@@ -118,6 +118,9 @@ static bool show_collection(struct show *show, uint32_t at, struct msy_buf *out)
     bool good = true;
     meshsync_status status =
         msy_walk_open(&walk, &show->view, msy_key_name(show->table[at].name), &options, NULL);
+    if (status == MESHSYNC_E_NOT_FOUND) {
+        return true; /* Its schema is not here yet: there is nothing to show. */
+    }
     if (status != MESHSYNC_OK) {
         return show_wrong(show, show->table[at].name, status);
     }

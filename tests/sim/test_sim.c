@@ -197,6 +197,10 @@ static void trouble_clone(uint32_t node)
         return;
     }
     must(meshsync_sim_clone(world.sim, node, &clone, &error), "clone");
+    for (uint32_t i = 0; i < 2; i++) { /* Nobody knows its address: it calls others. */
+        meshsync_sim_pair pair = {clone, (node + 1 + i) % clone};
+        must(meshsync_sim_dial(world.sim, pair), "dial");
+    }
     world_renew(&world, clone);
 }
 

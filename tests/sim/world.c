@@ -668,6 +668,33 @@ static void finish_silence(struct world *world)
     }
 }
 
+/* What each node is about, for whoever looks for the reason. */
+static void world_tell(struct world *world)
+{
+    static const char *const states[] = {"idle", "dialing", "greeting", "syncing", "live"};
+    for (uint32_t i = 0; i < world->sim->nodes_count; i++) {
+        const struct msy_sim_node *at = msy_sim_node(world->sim, i);
+        struct msy_replica_stats stats = {0};
+        meshsync_peer_info info = {.size = sizeof info};
+        if (!at->up) {
+            print_message("node %u is down\n", i);
+            continue;
+        }
+        msy_replica_get_stats(at->replica, &stats);
+        print_message("node %u: %u changes, pending %llu, held %llu, alarms %llu\n", i,
+                      model_set_count(&world->nodes[i].accepted),
+                      (unsigned long long)stats.changes_pending,
+                      (unsigned long long)stats.changes_held, (unsigned long long)at->alarms);
+        for (uint32_t k = 0; msy_mesh_peer_at(at->mesh, k, &info) == MESHSYNC_OK; k++) {
+            print_message("  %s %s %s, spaces %llu, lag %llu, behind %llu: %s\n",
+                          info.outbound ? "to" : "from", info.address, states[info.state],
+                          (unsigned long long)info.spaces, (unsigned long long)info.lag_changes,
+                          (unsigned long long)info.behind_changes, info.last_error_text);
+            info.size = sizeof info;
+        }
+    }
+}
+
 void world_finish(struct world *world, uint64_t ms_max)
 {
     meshsync_error error = {0};
@@ -687,6 +714,8 @@ void world_finish(struct world *world, uint64_t ms_max)
     }
     meshsync_status status = meshsync_sim_settle(world->sim, ms_max, &error);
     if (status != MESHSYNC_OK) {
+        world_follow(world);
+        world_tell(world);
         world_fail(world, "no convergence: %s: %s", meshsync_status_name(status), error.message);
     }
     finish_silence(world);
