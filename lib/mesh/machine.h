@@ -36,7 +36,7 @@ enum msy_channel_state {
     MSY_CHANNEL_STATE_COUNT = 4
 };
 /* The ways that stand open, to ask for with msy_channel_is. */
-enum msy_channel_way { MSY_WAY_IN = 1, MSY_WAY_OUT = 2, MSY_WAY_BOTH = 3 };
+enum msy_channel_way { MSY_WAY_ANY = 0, MSY_WAY_IN = 1, MSY_WAY_OUT = 2, MSY_WAY_BOTH = 3 };
 
 /* A set of devices with the time of their entry, bounded. */
 struct msy_lazy {
@@ -56,7 +56,9 @@ struct msy_channel {
     uint32_t theirs; /* Number in the peer's; valid when it has one. */
     bool has_ours;
     bool has_theirs;
-    bool has_invite; /* The peer showed an invitation. */
+    bool introduced;         /* We have shown how we joined. */
+    bool heard_introduction; /* The peer has. */
+    bool has_invite;         /* The peer showed an invitation. */
     uint8_t invite[32];
     uint8_t proof[64];
     /* What the peer holds. */
@@ -413,6 +415,17 @@ uint64_t msy_channel_knows(const struct msy_channel *channel, const struct msy_a
 struct msy_channel *msy_channel_next(struct msy_mesh *mesh, uint32_t space,
                                      enum msy_channel_way ways, uint32_t *at,
                                      struct msy_mesh_link **link);
+
+/* --- introduce.c ------------------------------------------------------------------------------ */
+
+/* Shows a peer that does not let us in, once, the change by which we joined. */
+meshsync_status msy_introduce_send(struct msy_mesh *mesh, struct msy_store_txn *txn,
+                                   struct msy_mesh_link *link, struct msy_channel *channel,
+                                   struct msy_mesh_space *space);
+/* A peer shows its own; *news: the replica is to see it. */
+meshsync_status msy_introduce_on(struct msy_mesh *mesh, const struct msy_mesh_link *link,
+                                 struct msy_channel *channel, const struct msy_mesh_space *space,
+                                 meshsync_bytes list, bool *news);
 
 /* --- ack.c ------------------------------------------------------------------------------------ */
 

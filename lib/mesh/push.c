@@ -366,10 +366,18 @@ meshsync_status msy_push_on_changes(struct msy_mesh *mesh, struct msy_mesh_link 
     if (!msy_message_get_changes(content, &number, &flags, &bytes)) {
         return MESHSYNC_E_PROTOCOL;
     }
-    meshsync_status status = msy_channel_slot(link, number, MSY_WAY_IN, &channel);
+    bool introduces = (flags & MSY_CHANGES_INTRODUCTION) != 0;
+    meshsync_status status =
+        msy_channel_slot(link, number, introduces ? MSY_WAY_ANY : MSY_WAY_IN, &channel);
     struct msy_mesh_space *space = channel != NULL ? msy_space_find(mesh, channel->space) : NULL;
     if (status != MESHSYNC_OK || space == NULL) {
         return status;
+    }
+    if (introduces) {
+        status = msy_introduce_on(mesh, link, channel, space, bytes, &list.news);
+        return status == MESHSYNC_OK && list.news && mesh->submits_count < MSY_SUBMITS_MAX
+                   ? push_submit(mesh, link, channel, space, &list, bytes)
+                   : status;
     }
     list.submit.stream = (flags & MSY_CHANGES_STREAM) != 0;
     if (list.submit.stream && (!channel->fetching || channel->fetch_credit <= 0)) {
@@ -453,8 +461,8 @@ static void push_landed(struct msy_mesh *mesh, struct msy_mesh_link *link,
 {
     struct msy_store_txn *txn = NULL;
     link->push_flying_bytes -= msy_min_u64(submit->bytes, link->push_flying_bytes);
-    if (channel == NULL || !submit->one_actor || event->duplicate_count == 0 ||
-        event->accepted_count != 0) {
+    if (channel == NULL || !msy_channel_is(channel, MSY_WAY_IN) || !submit->one_actor ||
+        event->duplicate_count == 0 || event->accepted_count != 0) {
         return;
     }
     meshsync_status status = msy_store_begin(mesh->store, MSY_TXN_READ, &txn);

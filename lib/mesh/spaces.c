@@ -447,6 +447,9 @@ meshsync_status msy_spaces_on_open(struct msy_mesh *mesh, struct msy_mesh_link *
     if (status == MESHSYNC_OK && link->state == MSY_LINK_LIVE) {
         status = spaces_judge(mesh, txn, link, channel, space, false);
     }
+    if (status == MESHSYNC_OK && link->state == MSY_LINK_LIVE && !open.grant) {
+        status = msy_introduce_send(mesh, txn, link, channel, space);
+    }
     msy_store_abort(txn);
     return status;
 }

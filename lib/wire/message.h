@@ -48,8 +48,9 @@ enum {
 #define MSY_SEQ_MAX (UINT64_C(1) << 53)
 
 enum msy_changes_flag {
-    MSY_CHANGES_STREAM = 1, /* Part of what a WANT asked for, counted against its credit. */
-    MSY_CHANGES_DURABLE = 2 /* The sender holds them durably. */
+    MSY_CHANGES_STREAM = 1,      /* Part of what a WANT asked for, counted against its credit. */
+    MSY_CHANGES_DURABLE = 2,     /* The sender holds them durably. */
+    MSY_CHANGES_INTRODUCTION = 4 /* The one change by which the sender joined. */
 };
 
 /* What the two sides tell in the encrypted handshake payloads. */
