@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdbool.h>
+#include "api/options.h"
+
 #include <stddef.h>
 #include <string.h>
 
 #include "api/check.h"
-#include "api/options.h"
 
 #define OPTION_MIB ((uint64_t)1 << 20)
 #define OPTION_GIB ((uint64_t)1 << 30)

@@ -34,7 +34,8 @@
 /* Links: a connection must be made, and a closed one be gone, after these, in ms. */
 #define MSY_LINK_CONNECT_MS_MAX 5000
 #define MSY_LINK_LINGER_MS_MAX 1000
-/* Listeners at once, connections taken in one turn, and the pause when descriptors are out, in ms. */
+/* Listeners at once, connections taken in one turn, and the pause, in ms, when there are no more
+ * descriptors. */
 #define MSY_LISTENERS_MAX 16u
 #define MSY_ACCEPTS_MAX 16
 #define MSY_LISTEN_PAUSE_MS 200

@@ -12,18 +12,23 @@
 
 #define BUILD_TEXT(x) #x
 #define BUILD_NUMBER(x) BUILD_TEXT(x)
-#define BUILD_STORE_FORMAT 1
-#define BUILD_CHANGE_FORMAT 1
+#define BUILD_STORE 1
+#define BUILD_CHANGE 1
 #define BUILD_PROTOCOL 1
+#define BUILD_STORE_TEXT BUILD_NUMBER(BUILD_STORE)
+#define BUILD_CHANGE_TEXT BUILD_NUMBER(BUILD_CHANGE)
+#define BUILD_PROTOCOL_TEXT BUILD_NUMBER(BUILD_PROTOCOL)
+#define BUILD_UV_MAJOR BUILD_NUMBER(UV_VERSION_MAJOR)
+#define BUILD_UV_MINOR BUILD_NUMBER(UV_VERSION_MINOR)
+#define BUILD_UV_PATCH BUILD_NUMBER(UV_VERSION_PATCH)
 
-_Static_assert((int)MSY_SCHEMA_VERSION == BUILD_STORE_FORMAT, "the store's format moved on");
-_Static_assert((int)MSY_CHANGE_VERSION == BUILD_CHANGE_FORMAT, "the change format moved on");
+_Static_assert((int)MSY_SCHEMA_VERSION == BUILD_STORE, "the store's format moved on");
+_Static_assert((int)MSY_CHANGE_VERSION == BUILD_CHANGE, "the change format moved on");
 
 const char *msy_build_info(void)
 {
     return "{\"library\":\"" MESHSYNC_VERSION_STRING "\""
-           ",\"store_format\":" BUILD_NUMBER(BUILD_STORE_FORMAT) ",\"change_format\":" BUILD_NUMBER(BUILD_CHANGE_FORMAT) ",\"protocol\":" BUILD_NUMBER(
-               BUILD_PROTOCOL) ",\"libuv\":"
-                               "\"" BUILD_NUMBER(UV_VERSION_MAJOR) "." BUILD_NUMBER(
-                                   UV_VERSION_MINOR) "." BUILD_NUMBER(UV_VERSION_PATCH) "\"}";
+           ",\"store_format\":" BUILD_STORE_TEXT ",\"change_format\":" BUILD_CHANGE_TEXT
+           ",\"protocol\":" BUILD_PROTOCOL_TEXT ",\"libuv\":\"" BUILD_UV_MAJOR "." BUILD_UV_MINOR
+           "." BUILD_UV_PATCH "\"}";
 }

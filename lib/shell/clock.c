@@ -21,7 +21,7 @@ uint64_t msy_clock_unix_ms(void)
 struct timespec msy_clock_timespec(uint64_t mono_ms)
 {
     uint64_t seconds = mono_ms / 1000;
-    /* A time_t of a million years is as good as for ever, and overflows nothing in the C library. */
+    /* A million years are as good as for ever, and overflow nothing in the C library. */
     const uint64_t seconds_max = (uint64_t)1 << 45;
     struct timespec at = {.tv_sec = (time_t)(seconds > seconds_max ? seconds_max : seconds),
                           .tv_nsec = (long)(mono_ms % 1000) * 1000000};

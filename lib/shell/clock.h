@@ -10,7 +10,7 @@
 uint64_t msy_clock_mono_ms(void);
 /* Unix time. */
 uint64_t msy_clock_unix_ms(void);
-/* The moment mono_ms as pthread_cond_timedwait() takes it for a condition on the monotonic clock. */
+/* mono_ms as pthread_cond_timedwait() takes it for a condition on the monotonic clock. */
 struct timespec msy_clock_timespec(uint64_t mono_ms);
 /* now + delay, without overflow. */
 uint64_t msy_clock_after(uint64_t now_ms, uint64_t delay_ms);

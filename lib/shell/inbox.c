@@ -218,8 +218,9 @@ meshsync_status msy_listener_bind(struct msy_address *address, int *fd, meshsync
 static meshsync_status listen_post(struct msy_network *net, int fd,
                                    char (*texts)[MESHSYNC_ADDRESS_BYTES_MAX], uint32_t count)
 {
-    const struct msy_mesh_event nothing = {0};
+    struct msy_mesh_event nothing;
     meshsync_status status = MESHSYNC_OK;
+    memset(&nothing, 0, sizeof nothing); /* Only the socket. */
     (void)pthread_mutex_lock(&net->lock);
     struct msy_post *post = net->open ? post_new(net, &nothing) : NULL;
     bool first = !net->listened; /* In this run: where it listened before does not count now. */

@@ -81,8 +81,8 @@ void msy_node_finish(meshsync_node *node);
 /* OK in the process that opened it, else E_FORKED. */
 meshsync_status msy_node_check(const meshsync_node *node, meshsync_error *error);
 /* May this thread block here? E_IN_CALLBACK on the writer's and the network's own threads, and
- * within callbacks on a loop of the caller's. peers: it would wait for the network, so a thread that
- * turns the loop may not at all. */
+ * within callbacks on a loop of the caller's. peers: it would wait for the network, so a thread
+ * that turns the loop may not at all. */
 meshsync_status msy_node_may_block(const meshsync_node *node, bool peers, meshsync_error *error);
 /* E_READ_ONLY. */
 meshsync_status msy_node_may_write(const meshsync_node *node, meshsync_error *error);

@@ -96,30 +96,34 @@ void msy_remember_free(struct msy_remember *remember, struct msy_alloc *alloc)
     }
 }
 
+static bool remember_write_lines(int fd, const char *word, const remember_text *texts,
+                                 uint32_t count)
+{
+    char line[MESHSYNC_ADDRESS_BYTES_MAX + 16];
+    bool good = true;
+    for (uint32_t i = 0; i < count && good; i++) {
+        int len = snprintf(line, sizeof line, "%s%s\n", word, texts[i]);
+        good = len > 0 && write(fd, line, (size_t)len) == (ssize_t)len;
+    }
+    return good;
+}
+
 static void remember_write(const struct msy_remember *remember)
 {
-    const char *path = remember->path_new;
-    bool good = true;
     if (remember->path[0] == '\0') {
         return;
     }
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
-    if (file == NULL) {
-        if (fd >= 0) {
-            (void)close(fd); /* Nothing was written. */
-        }
+    int fd = open(remember->path_new, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
         return; /* The next change tries again. */
     }
-    for (uint32_t i = 0; i < remember->listens_count; i++) {
-        good = good && fprintf(file, "%s%s\n", remember_listen_word, remember->listens[i]) > 0;
-    }
-    for (uint32_t i = 0; i < remember->peers_count; i++) {
-        good = good && fprintf(file, "%s%s\n", remember_peer_word, remember->peers[i]) > 0;
-    }
-    good = fclose(file) == 0 && good;
-    if (!good || rename(path, remember->path) != 0) {
-        (void)unlink(path); /* The old file stays. */
+    bool good =
+        remember_write_lines(fd, remember_listen_word, remember->listens,
+                             remember->listens_count) &&
+        remember_write_lines(fd, remember_peer_word, remember->peers, remember->peers_count);
+    good = close(fd) == 0 && good;
+    if (!good || rename(remember->path_new, remember->path) != 0) {
+        (void)unlink(remember->path_new); /* The old file stays. */
     }
 }
 
