@@ -57,7 +57,12 @@ MESHSYNC_API void meshsync_sim_options_init(meshsync_sim_options *options, size_
 MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
 meshsync_sim_new(const meshsync_sim_options *options, meshsync_sim **sim, meshsync_error *error);
 
-/** Release everything. NULL is allowed. Commits that were not answered get no answer. @since 0.1 */
+/**
+ * Release everything. NULL is allowed. Commits that were not answered get no answer.
+ *
+ * @threads The one.
+ * @since 0.1
+ */
 MESHSYNC_API void meshsync_sim_free(meshsync_sim *sim);
 
 /* --- time --------------------------------------------------------------------------------- */
@@ -83,7 +88,7 @@ MESHSYNC_API uint64_t meshsync_sim_now_us(const meshsync_sim *sim);
 /** Hash of everything that happened so far. @threads The one. @since 0.1 */
 MESHSYNC_API void meshsync_sim_trace(meshsync_sim *sim, uint8_t hash[MESHSYNC_DIGEST_BYTES]);
 
-/** A number below bound from the simulation's seed, for choices of the test. @since 0.1 */
+/** A number below bound from the seed, for choices of the test. @threads The one. @since 0.1 */
 MESHSYNC_API uint64_t meshsync_sim_draw(meshsync_sim *sim, uint64_t bound);
 
 /* --- nodes and the space ------------------------------------------------------------------- */
@@ -259,7 +264,7 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_get(meshsync_sim *s
                                                                  const char *collection,
                                                                  const meshsync_path *path,
                                                                  meshsync_entry *entry);
-/** A sibling of what was read last, by index; E_END past the last. @since 0.1 */
+/** A sibling of what was read last; E_END past the last. @threads The one. @since 0.1 */
 MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_sibling_at(meshsync_sim *sim,
                                                                         uint32_t index,
                                                                         meshsync_sibling *sibling);
@@ -317,7 +322,12 @@ typedef enum meshsync_sim_crash_kind {
     MESHSYNC_SIM_KILL_AFTER = 3   /**< KILL when the next commit is durable and nobody knows. */
 } meshsync_sim_crash_kind;
 
-/** Crash a node, now or at its next commit. What was not committed is lost. @since 0.1 */
+/**
+ * Crash a node, now or at its next commit. What was not committed is lost.
+ *
+ * @threads The one.
+ * @since 0.1
+ */
 MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_crash(meshsync_sim *sim, uint32_t node,
                                                                    meshsync_sim_crash_kind kind);
 /** Start a node that is down. @threads The one. @since 0.1 */
@@ -342,12 +352,22 @@ typedef enum meshsync_sim_disk_kind {
     MESHSYNC_SIM_KEY_LOST = 1  /**< Nothing: a new device. */
 } meshsync_sim_disk_kind;
 
-/** Take the disk of a node away, and start it over on an empty one. It has to join again. @since 0.1 */
+/**
+ * Take the disk of a node away, and start it over on an empty one. It has to join again.
+ *
+ * @threads The one.
+ * @since 0.1
+ */
 MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_disk_lose(meshsync_sim *sim,
                                                                        uint32_t node,
                                                                        meshsync_sim_disk_kind kind,
                                                                        meshsync_error *error);
-/** Keep a copy of what is durable at a node; it takes the place of an earlier one. @since 0.1 */
+/**
+ * Keep a copy of what is durable at a node, in place of an earlier one.
+ *
+ * @threads The one.
+ * @since 0.1
+ */
 MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_backup(meshsync_sim *sim,
                                                                     uint32_t node);
 /** Start a node over on its backup. E_NOT_FOUND without one. @threads The one. @since 0.1 */

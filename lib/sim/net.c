@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The network: connections that behave as TCP does. Bytes arrive in order or not at all; a cut holds
- * them back; an end that is gone answers with a reset, if its machine runs and the way is open.
+ * The network: connections that behave as TCP does. Bytes arrive in order or not at all; a cut
+ * holds them back; an end that is gone answers with a reset, if its machine runs and the way is
+ * open.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The oracle of the law tests: a deliberately naive model of docs/format.md that shares nothing with
- * the replica but the parser of changes. A universe holds every change that was ever made; a set of
- * them is a state; what a state shows is computed from nothing, each time, as dots minus kills.
+ * The oracle of the law tests: a deliberately naive model of docs/format.md that shares nothing
+ * with the replica but the parser of changes. A universe holds every change that was ever made; a
+ * set of them is a state; what a state shows is computed from nothing, each time, as dots minus
+ * kills.
  */
 #ifndef TESTS_LAWS_MODEL_H
 #define TESTS_LAWS_MODEL_H

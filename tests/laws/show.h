@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading all that a store shows of a space, in the model's form, so that the two can be compared. */
+/* Reading all that a store shows of a space, in the model's form, so that both can be compared. */
 #ifndef TESTS_LAWS_SHOW_H
 #define TESTS_LAWS_SHOW_H
 

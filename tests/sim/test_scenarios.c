@@ -276,8 +276,8 @@ static void test_live_snapshot_is_noticed(void **state)
 /* --- S9 -------------------------------------------------------------------------------------- */
 
 /* c5 has a bad signature, c6 over it a good one, so that c5 is proven by its successor. One peer
- * gets them in one stream, one singly, one in two streams that were cut between them with a restart:
- * the verdict is the same, and nobody is blamed for bringing them. */
+ * gets them in one stream, one singly, one in two streams that were cut between them with a
+ * restart: the verdict is the same, and nobody is blamed for bringing them. */
 static void test_proof_by_successor(void **state)
 {
     static struct forge forge;

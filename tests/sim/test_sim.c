@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shows that a mesh keeps the laws whatever happens to it: seeded runs of three to eight nodes whose
- * links, clocks, disks and processes fail as the seed draws it, then a quiet phase in which all must
- * come to hold the same, with nothing lost that was acknowledged and nothing back that was removed.
+ * Shows that a mesh keeps the laws whatever happens to it: seeded runs of three to eight nodes
+ * whose links, clocks, disks and processes fail as the seed draws it, then a quiet phase in which
+ * all must come to hold the same, with nothing lost that was acknowledged and nothing back that was
+ * removed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -263,9 +264,9 @@ static void troubles_draw(uint32_t *rates)
         [TROUBLE_HEAL] = 120,    [TROUBLE_RESET] = 100,      [TROUBLE_HALF_OPEN] = 60,
         [TROUBLE_CORRUPT] = 60,  [TROUBLE_SLOW] = 40,        [TROUBLE_KILL] = 60,
         [TROUBLE_POWER] = 40,    [TROUBLE_KILL_BEFORE] = 40, [TROUBLE_KILL_AFTER] = 60,
-        [TROUBLE_RESTART] = 200, [TROUBLE_FULL] = 30,        [TROUBLE_IO] = 30,
-        [TROUBLE_GOOD] = 120,    [TROUBLE_DISK_KEPT] = 15,   [TROUBLE_DISK_NEW] = 15,
-        [TROUBLE_BACKUP] = 40,   [TROUBLE_RESTORE] = 30,     [TROUBLE_CLONE] = 20,
+        [TROUBLE_RESTART] = 200, [TROUBLE_FULL] = 12,        [TROUBLE_IO] = 12,
+        [TROUBLE_GOOD] = 250,    [TROUBLE_DISK_KEPT] = 15,   [TROUBLE_DISK_NEW] = 15,
+        [TROUBLE_BACKUP] = 60,   [TROUBLE_RESTORE] = 60,     [TROUBLE_CLONE] = 20,
         [TROUBLE_JUMP] = 30,     [TROUBLE_SKEW] = 40};
     for (uint32_t i = 0; i < TROUBLE_COUNT; i++) {
         bool always = i == TROUBLE_HEAL || i == TROUBLE_RESTART || i == TROUBLE_GOOD;

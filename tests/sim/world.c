@@ -125,7 +125,7 @@ void world_close(struct world *world)
     world->sim = NULL;
 }
 
-/* --- following the logs ------------------------------------------------------------------------ */
+/* --- following the logs */
 
 static void world_count_change(struct world *world, const struct model_change *change)
 {
@@ -222,7 +222,7 @@ void world_renew(struct world *world, uint32_t node)
     }
 }
 
-/* --- what clients do ---------------------------------------------------------------------------- */
+/* --- what clients do */
 
 static void world_answered(void *user, meshsync_status status, const meshsync_token *token)
 {
@@ -452,7 +452,7 @@ void world_act(struct world *world, uint32_t node)
                  world_chance(world, 40) ? MESHSYNC_SIM_EXPLICIT : MESHSYNC_SIM_PLAIN);
 }
 
-/* --- what must hold ----------------------------------------------------------------------------- */
+/* --- what must hold */
 
 static bool world_read_int(struct world *world, uint32_t node, uint32_t collection, const char *key,
                            int64_t *number, uint32_t *siblings)
@@ -589,7 +589,7 @@ void world_sample(struct world *world)
     }
 }
 
-/* --- the end ------------------------------------------------------------------------------------ */
+/* --- the end */
 
 static void finish_sets(struct world *world)
 {
