@@ -250,6 +250,7 @@ struct msy_mesh {
     uint64_t now_ms;
     uint64_t unix_ms;
     bool stopping;
+    bool offer_due;                   /* The list of spaces is not the one that was offered. */
     bool held;                        /* Somebody's durable vector grew in this step. */
     meshsync_status failed;           /* The first failure of this step to report. */
     struct msy_mesh_effects *effects; /* Of this step. */
@@ -272,6 +273,7 @@ struct msy_mesh {
     uint64_t submit_next;
     char listening[MSY_LISTENING_MAX][MSY_ADDRESS_BYTES_MAX];
     uint32_t listening_count;
+    uint64_t reload_at_ms;    /* When to read the list of spaces again, which failed. */
     uint64_t links_at_ms;     /* No link has something to do before. */
     uint64_t spaces_at_ms;    /* No space has. */
     uint64_t addresses_at_ms; /* No address is to be dialled before. */

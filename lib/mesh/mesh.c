@@ -47,6 +47,7 @@ meshsync_status msy_mesh_open(const struct msy_mesh_options *options, uint64_t n
     made->retry_ms_max = options->retry_ms_max;
     made->now_ms = now_ms;
     made->link_next = 1;
+    made->reload_at_ms = MSY_NEVER;
     made->links_at_ms = MSY_NEVER;
     made->spaces_at_ms = MSY_NEVER;
     made->addresses_at_ms = MSY_NEVER;
@@ -143,6 +144,9 @@ static void mesh_spaces_due(struct msy_mesh *mesh)
 
 static void mesh_due(struct msy_mesh *mesh)
 {
+    if (mesh_rings(mesh, &mesh->reload_at_ms)) {
+        msy_spaces_event(mesh);
+    }
     if (mesh->links_at_ms <= mesh->now_ms) {
         mesh_links_due(mesh);
     }
@@ -227,7 +231,7 @@ meshsync_status msy_mesh_step(struct msy_mesh *mesh, const struct msy_mesh_event
         (void)msy_effect_add(mesh, MSY_MESH_HELD);
     }
     mesh->effects = NULL;
-    *timer_at_ms =
-        msy_min_u64(mesh->links_at_ms, msy_min_u64(mesh->spaces_at_ms, mesh->addresses_at_ms));
+    *timer_at_ms = msy_min_u64(msy_min_u64(mesh->reload_at_ms, mesh->links_at_ms),
+                               msy_min_u64(mesh->spaces_at_ms, mesh->addresses_at_ms));
     return status != MESHSYNC_OK ? status : mesh->failed;
 }

@@ -361,12 +361,18 @@ void msy_spaces_event(struct msy_mesh *mesh)
 {
     bool changed = false;
     meshsync_status status = msy_spaces_load(mesh, &changed);
-    msy_mesh_note(mesh, status);
-    for (uint32_t i = 0; changed && i < mesh->links_count; i++) {
+    mesh->offer_due = mesh->offer_due || changed;
+    if (status != MESHSYNC_OK) {
+        msy_mesh_note(mesh, status);
+        mesh->reload_at_ms = mesh->now_ms + mesh->keepalive_ms;
+        return;
+    }
+    for (uint32_t i = 0; mesh->offer_due && i < mesh->links_count; i++) {
         if (mesh->links[i]->state == MSY_LINK_LIVE) {
             msy_spaces_offer(mesh, mesh->links[i]);
         }
     }
+    mesh->offer_due = false;
     for (uint32_t i = 0; i < mesh->spaces_count; i++) {
         msy_spaces_recheck(mesh, mesh->spaces[i]);
     }

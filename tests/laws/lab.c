@@ -132,6 +132,9 @@ static void lab_absorb(struct lab *lab, struct lab_replica *replica, uint64_t fi
         if (model_set_has(&replica->accepted, (uint32_t)index)) {
             lab_fail(lab, "change %d was accepted twice", index);
         }
+        if (!model_stamp_follows(&lab->model, (uint32_t)index)) {
+            lab_fail(lab, "change %d is stamped before one of its causes", index);
+        }
         const struct msy_change *change = &lab->model.changes[index].parsed;
         if ((record.flags & MSY_RECORD_LOCAL) != 0) {
             lab->reached.changes += 1;

@@ -264,6 +264,18 @@ void model_accept(struct model *model, const struct model_set *given, struct mod
     }
 }
 
+bool model_stamp_follows(const struct model *model, uint32_t index)
+{
+    const struct model_change *change = &model->changes[index];
+    for (uint32_t i = 0; i < change->causes_count; i++) {
+        if (change->causes[i] >= 0 &&
+            model->changes[change->causes[i]].parsed.header.hlc >= change->parsed.header.hlc) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool model_sees(const struct model *model, uint32_t a, uint32_t b)
 {
     struct model_set past;

@@ -91,6 +91,8 @@ uint32_t model_set_count(const struct model_set *set);
 /* What a replica that was given these changes accepts: those whose causes are accepted and whose
  * device is the founder or a member, again and again until nothing is added. */
 void model_accept(struct model *model, const struct model_set *given, struct model_set *accepted);
+/* Is a change stamped after each of its causes? */
+bool model_stamp_follows(const struct model *model, uint32_t index);
 /* Does a's causal past contain b? */
 bool model_sees(const struct model *model, uint32_t a, uint32_t b);
 

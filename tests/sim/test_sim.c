@@ -307,6 +307,7 @@ static void note_reached(void)
         {"state: new root of a device", counts->roots},
         {"state: stamp held", stats.held},
         {"state: range removed", counts->clears},
+        {"state: counter removed", counts->resets},
         {"state: commits merged", counts->merged_changes},
         {"state: explicit transaction", counts->explicit_changes},
         {"state: condition refused", counts->refused_condition},

@@ -74,6 +74,12 @@ bool world_chance(struct world *world, uint32_t percent)
     return world_draw(world, 100) < percent;
 }
 
+/* Nothing that the faults do is a reason for one: nobody here is malicious. */
+static void world_alarm(void *user, uint32_t node, const char *words)
+{
+    world_fail(user, "alarm at node %u: %s", node, words);
+}
+
 static void world_log(void *user, int32_t level, const char *component, const char *message)
 {
     (void)user;
@@ -100,6 +106,8 @@ void world_open(struct world *world, uint64_t seed, uint32_t nodes_count)
     if (meshsync_sim_new(&options, &world->sim, &error) != MESHSYNC_OK) {
         fail_msg("seed %llu: %s", (unsigned long long)seed, error.message);
     }
+    const struct msy_sim_hooks hooks = {.alarm = world_alarm, .user = world};
+    msy_sim_hook(world->sim, &hooks);
     msy_buf_init(&world->ours, &world->sim->alloc, WORLD_BUF_MAX);
     msy_buf_init(&world->theirs, &world->sim->alloc, WORLD_BUF_MAX);
     for (uint32_t i = 0; i < WORLD_COLLECTIONS; i++) {
@@ -160,6 +168,9 @@ static void world_take(struct world *world, uint32_t node, uint64_t lsn,
             world_fail(world, "node %u took change %d before its cause %d", node, index,
                        change->causes[i]);
         }
+    }
+    if (!model_stamp_follows(&world->model, (uint32_t)index)) {
+        world_fail(world, "change %d is stamped before one of its causes", index);
     }
     if (model_set_has(&known->accepted, (uint32_t)index)) {
         world_fail(world, "node %u took change %d twice", node, index);
@@ -351,6 +362,19 @@ static void act_register(struct world *world, meshsync_sim_txn *txn, uint32_t no
     world_must(world, status, "a register");
 }
 
+/* A counter that is removed now and then. */
+static void act_gauge(struct world *world, meshsync_sim_txn *txn)
+{
+    struct world_path path;
+    const char *name = world_table[WORLD_COUNTER].name;
+    (void)snprintf(path.texts[0], WORLD_TEXT_MAX, "g%u", world_draw(world, WORLD_KEYS));
+    meshsync_status status =
+        world_chance(world, 70)
+            ? meshsync_sim_txn_add(txn, name, world_path(&path, 1), 1 + world_draw(world, 100))
+            : meshsync_sim_txn_delete(txn, name, world_path(&path, 1), NULL);
+    world_must(world, status, "a gauge");
+}
+
 static void act_set(struct world *world, meshsync_sim_txn *txn)
 {
     struct world_path path;
@@ -438,7 +462,7 @@ void world_act(struct world *world, uint32_t node)
     }
     struct world_write *write = world_write_new(world, node);
     world_must(world, meshsync_sim_txn_begin(world->sim, node, &txn), "begin");
-    switch (world_draw(world, 8)) {
+    switch (world_draw(world, 9)) {
     case 0: act_pair(world, txn, write->number); break;
     case 1:
     case 2: act_counter(world, txn, write->number); break;
@@ -446,7 +470,8 @@ void world_act(struct world *world, uint32_t node)
     case 4: act_set(world, txn); break;
     case 5: act_map(world, txn, write->number); break;
     case 6: act_tomb(world, txn, node, write->number); break;
-    default: act_reply(world, txn, node, write->number); break; /* The eighth. */
+    case 7: act_gauge(world, txn); break;
+    default: act_reply(world, txn, node, write->number); break; /* The ninth. */
     }
     world_commit(world, txn, write,
                  world_chance(world, 40) ? MESHSYNC_SIM_EXPLICIT : MESHSYNC_SIM_PLAIN);

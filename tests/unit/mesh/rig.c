@@ -68,7 +68,7 @@ static void node_machines(struct rig_node *node)
                                           .entropy = msy_prng_entropy(&node->prng),
                                           .clock_ahead_ms_max = 60000};
     struct msy_mesh_options mesh = {
-        .alloc = &rig->alloc,
+        .alloc = &node->mesh_alloc,
         .store = node->store,
         .identity = node->identity,
         .entropy = msy_prng_entropy(&node->prng),
@@ -94,7 +94,7 @@ static struct rig_node *node_add(struct rig *rig, uint8_t seed_byte)
     rig->count += 1;
     memset(seed, seed_byte, sizeof seed);
     msy_prng_init(&node->prng, 1000 + node->index);
-    msy_mesh_effects_init(&node->effects, &rig->alloc);
+    msy_alloc_init(&node->mesh_alloc, NULL, NULL, 0);
     msy_replica_effects_init(&node->replica_effects, &rig->alloc);
     assert_int_equal(msy_identity_new(seed, &node->identity, NULL), MESHSYNC_OK);
     return node;
@@ -125,7 +125,7 @@ void rig_close(struct rig *rig)
         struct rig_node *node = &rig->nodes[i];
         msy_mesh_close(node->mesh);
         msy_replica_close(node->replica);
-        msy_mesh_effects_fini(&node->effects);
+        assert_int_equal(node->mesh_alloc.bytes_used, 0);
         msy_replica_effects_fini(&node->replica_effects);
         msy_store_close(node->store);
         msy_identity_free(node->identity);
@@ -272,7 +272,7 @@ static void node_drained(struct rig_node *node, uint32_t number)
     struct msy_mesh_event drained = {.type = MSY_MESH_LINK_DRAINED, .link = number};
     uint32_t side = 0;
     const struct rig_link *link = rig_link_of(node, number, &side);
-    if (link != NULL && !link->stuck) {
+    if (link != NULL && !link->stuck && !link->full) {
         rig_event(node->rig, node->index, &drained);
     }
 }
@@ -284,7 +284,7 @@ void rig_event(struct rig *rig, uint32_t index, struct msy_mesh_event *event)
     event->now_ms = rig->now_ms;
     event->unix_ms = rig_unix_ms(rig);
     /* Performing may step the machine again: the list is taken over first. */
-    msy_mesh_effects_init(&effects, &rig->alloc);
+    msy_mesh_effects_init(&effects, &node->mesh_alloc);
     meshsync_status status = msy_mesh_step(node->mesh, event, &effects, &node->timer_ms);
     assert_int_not_equal(status, MESHSYNC_E_INTERNAL);
     /* What performs at once and may step the machine again comes last: bytes keep their order. */

@@ -22,7 +22,7 @@ struct rig_node {
     struct msy_store *store;
     struct msy_replica *replica;
     struct msy_mesh *mesh;
-    struct msy_mesh_effects effects;
+    struct msy_alloc mesh_alloc; /* Of the mesh machine alone, so that a test can make it fail. */
     struct msy_replica_effects replica_effects;
     uint32_t space;
     uint64_t timer_ms;
@@ -39,6 +39,7 @@ struct rig_link {
     uint32_t node[2];
     uint32_t number[2];
     bool stuck; /* Carries nothing any more, and does not say so. */
+    bool full;  /* Carries, but never tells its sender that it did. */
     uint64_t bytes;
 };
 
