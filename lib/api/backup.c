@@ -6,6 +6,7 @@
 
 meshsync_status meshsync_node_backup(meshsync_node *node, const char *file, meshsync_error *error)
 {
+    meshsync_error words;
     meshsync_status status = msy_check_node(node, error);
     if (status == MESHSYNC_OK) {
         status = msy_check_given(file, "file", error);
@@ -13,14 +14,23 @@ meshsync_status meshsync_node_backup(meshsync_node *node, const char *file, mesh
     if (status == MESHSYNC_OK) {
         status = msy_node_may_write(node, error); /* A reader does not hold the identity. */
     }
-    return status == MESHSYNC_OK ? msy_backup_write(node, file, error) : status;
+    if (status == MESHSYNC_OK) {
+        status = msy_backup_write(node, file, msy_check_words(&words));
+        status = msy_check_said(status, &words, "backup", error);
+    }
+    return status;
 }
 
 meshsync_status meshsync_restore(const char *file, const char *folder, meshsync_error *error)
 {
+    meshsync_error words;
     meshsync_status status = msy_check_given(file, "file", error);
     if (status == MESHSYNC_OK) {
         status = msy_check_given(folder, "folder", error);
     }
-    return status == MESHSYNC_OK ? msy_backup_restore(file, folder, error) : status;
+    if (status == MESHSYNC_OK) {
+        status = msy_backup_restore(file, folder, msy_check_words(&words));
+        status = msy_check_said(status, &words, "restore", error);
+    }
+    return status;
 }

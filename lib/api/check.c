@@ -125,3 +125,22 @@ meshsync_status msy_check_path(const meshsync_path *path, uint8_t *encoded, mesh
     *out = (meshsync_bytes){encoded, len};
     return status;
 }
+
+meshsync_error *msy_check_words(meshsync_error *words)
+{
+    words->status = MESHSYNC_OK;
+    return words;
+}
+
+meshsync_status msy_check_said(meshsync_status status, const meshsync_error *words,
+                               const char *what, meshsync_error *error)
+{
+    if (status == MESHSYNC_OK || error == NULL) {
+        return status;
+    }
+    if (words->status != status) {
+        return msy_fail(error, status, "%s: %s", what, meshsync_strerror(status));
+    }
+    *error = *words;
+    return status;
+}

@@ -24,6 +24,11 @@ meshsync_status msy_check_space(const meshsync_space *space, meshsync_error *err
 /* Encodes a path into encoded, which has MESHSYNC_PATH_BYTES_MAX bytes. E_INVALID, E_LIMIT. */
 meshsync_status msy_check_path(const meshsync_path *path, uint8_t *encoded, meshsync_bytes *out,
                                meshsync_error *error);
+/* Functions further down do not all find words for every failure. They are given *words, made by
+ * this, and what comes of it goes to the application with words in any case. */
+meshsync_error *msy_check_words(meshsync_error *words);
+meshsync_status msy_check_said(meshsync_status status, const meshsync_error *words,
+                               const char *what, meshsync_error *error);
 /* Bytes with a length and no data. */
 meshsync_status msy_check_bytes(meshsync_bytes bytes, const char *what, meshsync_error *error);
 

@@ -11,20 +11,30 @@ meshsync_status meshsync_node_open(const meshsync_options *options, meshsync_nod
                                    meshsync_error *error)
 {
     meshsync_options full;
+    meshsync_error words;
     meshsync_status status = msy_check_given(node, "node", error);
     if (status != MESHSYNC_OK) {
         return status;
     }
     *node = NULL;
     status = msy_options_complete(options, &full, error);
-    return status == MESHSYNC_OK ? msy_node_open(&full, node, error) : status;
+    if (status == MESHSYNC_OK) {
+        status = msy_node_open(&full, node, msy_check_words(&words));
+        status = msy_check_said(status, &words, "opening the node", error);
+    }
+    return status;
 }
 
 static meshsync_status node_start(meshsync_node *node, enum msy_net_mode mode,
                                   struct uv_loop_s *loop, meshsync_error *error)
 {
+    meshsync_error words;
     meshsync_status status = msy_check_node(node, error);
-    return status == MESHSYNC_OK ? msy_node_start(node, mode, loop, error) : status;
+    if (status == MESHSYNC_OK) {
+        status = msy_node_start(node, mode, loop, msy_check_words(&words));
+        status = msy_check_said(status, &words, "starting the node", error);
+    }
+    return status;
 }
 
 meshsync_status meshsync_node_start(meshsync_node *node, meshsync_error *error)

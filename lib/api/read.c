@@ -60,6 +60,7 @@ meshsync_status meshsync_get(meshsync_snapshot *snapshot, const char *collection
     uint8_t encoded[MESHSYNC_PATH_BYTES_MAX];
     meshsync_bytes at;
     meshsync_bytes name;
+    meshsync_error words;
     meshsync_status status = read_enter(snapshot, collection, &name, error);
     if (status == MESHSYNC_OK) {
         status = msy_check_path(path, encoded, &at, error);
@@ -67,18 +68,26 @@ meshsync_status meshsync_get(meshsync_snapshot *snapshot, const char *collection
     if (status == MESHSYNC_OK) {
         status = msy_check_given(entry, "entry", error);
     }
-    return status == MESHSYNC_OK ? msy_view_get(&snapshot->view, name, at, entry, error) : status;
+    if (status == MESHSYNC_OK) {
+        status = msy_view_get(&snapshot->view, name, at, entry, msy_check_words(&words));
+        status = msy_check_said(status, &words, "get", error);
+    }
+    return status;
 }
 
 meshsync_status meshsync_sibling_at(meshsync_snapshot *snapshot, uint32_t index,
                                     meshsync_sibling *sibling, meshsync_error *error)
 {
+    meshsync_error words;
     meshsync_status status = read_check(snapshot, error);
     if (status == MESHSYNC_OK) {
         status = msy_check_given(sibling, "sibling", error);
     }
-    return status == MESHSYNC_OK ? msy_view_sibling(&snapshot->view, index, sibling, error)
-                                 : status;
+    if (status == MESHSYNC_OK) {
+        status = msy_view_sibling(&snapshot->view, index, sibling, msy_check_words(&words));
+        status = msy_check_said(status, &words, "sibling", error);
+    }
+    return status;
 }
 
 meshsync_status meshsync_set_contains(meshsync_snapshot *snapshot, const char *collection,
@@ -90,11 +99,16 @@ meshsync_status meshsync_set_contains(meshsync_snapshot *snapshot, const char *c
     uint8_t encoded[MESHSYNC_PATH_BYTES_MAX];
     meshsync_bytes at;
     meshsync_bytes name;
+    meshsync_error words;
     meshsync_status status = read_enter(snapshot, collection, &name, error);
     if (status == MESHSYNC_OK) {
         status = msy_check_path(&path, encoded, &at, error);
     }
-    return status == MESHSYNC_OK ? msy_view_contains(&snapshot->view, name, at, error) : status;
+    if (status == MESHSYNC_OK) {
+        status = msy_view_contains(&snapshot->view, name, at, msy_check_words(&words));
+        status = msy_check_said(status, &words, "element", error);
+    }
+    return status;
 }
 
 meshsync_status meshsync_entry_part(meshsync_bytes key, uint32_t index, uint8_t *out,
@@ -163,17 +177,19 @@ static meshsync_status scan_open(meshsync_snapshot *snapshot, const meshsync_byt
                                  const meshsync_scan_options *options, meshsync_scan **scan,
                                  meshsync_error *error)
 {
+    meshsync_error words;
     meshsync_scan *made = msy_scan_new(snapshot);
+    (void)msy_check_words(&words);
     if (made == NULL) {
         return msy_fail(error, MESHSYNC_E_NO_MEMORY, "scan: no memory");
     }
     meshsync_status status =
         collection != NULL
-            ? msy_walk_open(&made->walk, &snapshot->view, *collection, options, error)
-            : msy_walk_conflicts(&made->walk, &snapshot->view, error);
+            ? msy_walk_open(&made->walk, &snapshot->view, *collection, options, &words)
+            : msy_walk_conflicts(&made->walk, &snapshot->view, &words);
     if (status != MESHSYNC_OK) {
         msy_scan_free(made);
-        return status;
+        return msy_check_said(status, &words, "scan", error);
     }
     made->open = true;
     *scan = made;
@@ -213,6 +229,7 @@ meshsync_status meshsync_conflicts_open(meshsync_snapshot *snapshot, meshsync_sc
 meshsync_status meshsync_scan_next(meshsync_scan *scan, meshsync_entry *entry,
                                    meshsync_error *error)
 {
+    meshsync_error words;
     meshsync_status status = msy_check_given(scan, "scan", error);
     if (status == MESHSYNC_OK) {
         status = msy_check_given(entry, "entry", error);
@@ -220,7 +237,11 @@ meshsync_status meshsync_scan_next(meshsync_scan *scan, meshsync_entry *entry,
     if (status == MESHSYNC_OK) {
         status = read_check(scan->snapshot, error);
     }
-    return status == MESHSYNC_OK ? msy_walk_next(&scan->walk, entry, error) : status;
+    if (status == MESHSYNC_OK) {
+        status = msy_walk_next(&scan->walk, entry, msy_check_words(&words));
+        status = msy_check_said(status, &words, "scan", error);
+    }
+    return status;
 }
 
 void meshsync_scan_close(meshsync_scan *scan)

@@ -22,6 +22,7 @@ static meshsync_status space_enter(meshsync_node *node, meshsync_error *error)
 meshsync_status meshsync_space_create(meshsync_node *node, const char *name, meshsync_space **space,
                                       meshsync_error *error)
 {
+    meshsync_error words;
     meshsync_status status = msy_check_given(space, "space", error);
     if (status != MESHSYNC_OK) {
         return status;
@@ -35,7 +36,8 @@ meshsync_status meshsync_space_create(meshsync_node *node, const char *name, mes
         status = space_enter(node, error);
     }
     if (status == MESHSYNC_OK) {
-        status = msy_control_create(node, name, space, error);
+        status = msy_control_create(node, name, space, msy_check_words(&words));
+        status = msy_check_said(status, &words, "making the space", error);
         msy_board_leave(&node->board);
     }
     return status;
@@ -70,6 +72,7 @@ meshsync_status meshsync_space_at(meshsync_node *node, uint32_t index, meshsync_
 meshsync_status meshsync_space_get_info(meshsync_space *space, meshsync_space_info *info,
                                         meshsync_error *error)
 {
+    meshsync_error words;
     meshsync_space_info full;
     meshsync_status status = msy_check_space(space, error);
     if (status == MESHSYNC_OK) {
@@ -79,7 +82,8 @@ meshsync_status meshsync_space_get_info(meshsync_space *space, meshsync_space_in
         return status;
     }
     memset(&full, 0, sizeof full);
-    status = msy_control_info(space, &full, error);
+    status = msy_control_info(space, &full, msy_check_words(&words));
+    status = msy_check_said(status, &words, "looking at the space", error);
     return status == MESHSYNC_OK ? msy_check_write_sized(info, &full, sizeof full, "info", error)
                                  : status;
 }
@@ -87,6 +91,7 @@ meshsync_status meshsync_space_get_info(meshsync_space *space, meshsync_space_in
 meshsync_status meshsync_space_invite(meshsync_space *space, uint64_t expires_ms, char *text,
                                       meshsync_error *error)
 {
+    meshsync_error words;
     meshsync_status status = msy_check_space(space, error);
     if (status == MESHSYNC_OK) {
         status = msy_check_given(text, "text", error);
@@ -95,7 +100,8 @@ meshsync_status meshsync_space_invite(meshsync_space *space, uint64_t expires_ms
         status = space_enter(space->node, error);
     }
     if (status == MESHSYNC_OK) {
-        status = msy_control_invite(space, expires_ms, text, error);
+        status = msy_control_invite(space, expires_ms, text, msy_check_words(&words));
+        status = msy_check_said(status, &words, "inviting", error);
         msy_board_leave(&space->node->board);
     }
     return status;
@@ -104,6 +110,7 @@ meshsync_status meshsync_space_invite(meshsync_space *space, uint64_t expires_ms
 meshsync_status meshsync_space_join(meshsync_node *node, const char *ticket, const char *name,
                                     meshsync_space **space, meshsync_error *error)
 {
+    meshsync_error words;
     meshsync_status status = msy_check_given(space, "space", error);
     if (status != MESHSYNC_OK) {
         return status;
@@ -125,7 +132,9 @@ meshsync_status meshsync_space_join(meshsync_node *node, const char *ticket, con
         status = space_enter(node, error);
     }
     if (status == MESHSYNC_OK) {
-        status = msy_control_join(node, ticket, name == NULL ? "" : name, space, error);
+        status = msy_control_join(node, ticket, name == NULL ? "" : name, space,
+                                  msy_check_words(&words));
+        status = msy_check_said(status, &words, "joining", error);
         msy_board_leave(&node->board);
     }
     return status;
@@ -134,6 +143,7 @@ meshsync_status meshsync_space_join(meshsync_node *node, const char *ticket, con
 meshsync_status meshsync_space_leave(meshsync_space *space, meshsync_leave what,
                                      meshsync_error *error)
 {
+    meshsync_error words;
     meshsync_status status = msy_check_space(space, error);
     if (status == MESHSYNC_OK && what != MESHSYNC_LEAVE_KEEP && what != MESHSYNC_LEAVE_ERASE) {
         status =
@@ -144,7 +154,8 @@ meshsync_status meshsync_space_leave(meshsync_space *space, meshsync_leave what,
     }
     if (status == MESHSYNC_OK) {
         meshsync_node *node = space->node;
-        status = msy_control_leave(space, what == MESHSYNC_LEAVE_ERASE, error);
+        status = msy_control_leave(space, what == MESHSYNC_LEAVE_ERASE, msy_check_words(&words));
+        status = msy_check_said(status, &words, "leaving", error);
         msy_board_leave(&node->board);
     }
     return status;
@@ -188,6 +199,7 @@ meshsync_status meshsync_collection_create(meshsync_space *space, const char *co
                                            const char *merge_name, uint32_t merge_version,
                                            meshsync_error *error)
 {
+    meshsync_error words;
     const struct msy_collection_wish wish = {.name = collection,
                                              .merge_name = merge_name == NULL ? "" : merge_name,
                                              .type = (int32_t)type,
@@ -201,7 +213,8 @@ meshsync_status meshsync_collection_create(meshsync_space *space, const char *co
         status = space_enter(space->node, error);
     }
     if (status == MESHSYNC_OK) {
-        status = msy_control_collection(space, &wish, error);
+        status = msy_control_collection(space, &wish, msy_check_words(&words));
+        status = msy_check_said(status, &words, "making the collection", error);
         msy_board_leave(&space->node->board);
     }
     return status;
@@ -289,6 +302,7 @@ meshsync_status meshsync_space_digest(meshsync_space *space, meshsync_digest *di
 meshsync_status meshsync_space_verify(meshsync_space *space, meshsync_verify_report *report,
                                       meshsync_error *error)
 {
+    meshsync_error words;
     meshsync_verify_report full;
     struct msy_store_txn *txn = NULL;
     meshsync_status status = msy_check_space(space, error);
@@ -303,7 +317,9 @@ meshsync_status meshsync_space_verify(meshsync_space *space, meshsync_verify_rep
     }
     memset(&full, 0, sizeof full);
     full.size = sizeof full;
-    status = msy_verify_space(&space->node->alloc, txn, space->number, &full, error);
+    status =
+        msy_verify_space(&space->node->alloc, txn, space->number, &full, msy_check_words(&words));
+    status = msy_check_said(status, &words, "verifying", error);
     msy_node_end_read(txn);
     meshsync_status copied = msy_check_write_sized(report, &full, sizeof full, "report", error);
     return status == MESHSYNC_OK ? copied : status;

@@ -43,6 +43,7 @@ void meshsync_txn_abort(meshsync_txn *txn)
 meshsync_status meshsync_txn_snapshot(meshsync_txn *txn, meshsync_snapshot **snapshot,
                                       meshsync_error *error)
 {
+    meshsync_error words;
     meshsync_status status = msy_check_given(snapshot, "snapshot", error);
     if (status != MESHSYNC_OK) {
         return status;
@@ -50,7 +51,8 @@ meshsync_status meshsync_txn_snapshot(meshsync_txn *txn, meshsync_snapshot **sna
     *snapshot = NULL;
     status = txn_check(txn, error);
     if (status == MESHSYNC_OK) {
-        status = msy_txn_pin(txn, error);
+        status = msy_txn_pin(txn, msy_check_words(&words));
+        status = msy_check_said(status, &words, "reading own writes", error);
     }
     if (status == MESHSYNC_OK) {
         status = msy_snapshot_check(&txn->snapshot, error);
@@ -77,6 +79,22 @@ static meshsync_status txn_enter(meshsync_txn *txn, const char *collection,
     intent->collection = (meshsync_bytes){(const uint8_t *)collection, strlen(collection)};
     intent->condition = MESHSYNC_IF_ANY;
     return msy_txn_type(txn, intent->collection, type, error);
+}
+
+static meshsync_status txn_add(meshsync_txn *txn, const struct msy_intent *intent,
+                               meshsync_error *error)
+{
+    meshsync_error words;
+    meshsync_status status = msy_txn_add(txn, intent, msy_check_words(&words));
+    return msy_check_said(status, &words, "transaction", error);
+}
+
+static meshsync_status txn_encode(meshsync_txn *txn, const meshsync_value *value,
+                                  meshsync_bytes *payload, meshsync_error *error)
+{
+    meshsync_error words;
+    meshsync_status status = msy_txn_encode(txn, value, payload, msy_check_words(&words));
+    return msy_check_said(status, &words, "value", error);
 }
 
 static meshsync_status txn_wrong_type(const char *collection, int32_t type, const char *what,
@@ -160,9 +178,9 @@ meshsync_status meshsync_txn_put(meshsync_txn *txn, const char *collection,
         status = txn_condition(condition, &intent, error);
     }
     if (status == MESHSYNC_OK) {
-        status = msy_txn_encode(txn, value, &intent.payload, error);
+        status = txn_encode(txn, value, &intent.payload, error);
     }
-    return status == MESHSYNC_OK ? msy_txn_add(txn, &intent, error) : status;
+    return status == MESHSYNC_OK ? txn_add(txn, &intent, error) : status;
 }
 
 meshsync_status meshsync_txn_delete(meshsync_txn *txn, const char *collection,
@@ -182,7 +200,7 @@ meshsync_status meshsync_txn_delete(meshsync_txn *txn, const char *collection,
     if (status == MESHSYNC_OK) {
         status = txn_condition(condition, &intent, error);
     }
-    return status == MESHSYNC_OK ? msy_txn_add(txn, &intent, error) : status;
+    return status == MESHSYNC_OK ? txn_add(txn, &intent, error) : status;
 }
 
 meshsync_status meshsync_txn_add(meshsync_txn *txn, const char *collection,
@@ -205,9 +223,10 @@ meshsync_status meshsync_txn_add(meshsync_txn *txn, const char *collection,
         status = txn_wrong_type(collection, type, "a counter needs a key and a field", error);
     }
     if (status == MESHSYNC_OK) {
-        status = msy_txn_encode_int(txn, delta, &intent.payload);
+        const meshsync_value number = meshsync_value_int(delta);
+        status = txn_encode(txn, &number, &intent.payload, error);
     }
-    return status == MESHSYNC_OK ? msy_txn_add(txn, &intent, error) : status;
+    return status == MESHSYNC_OK ? txn_add(txn, &intent, error) : status;
 }
 
 static meshsync_status txn_element(meshsync_txn *txn, enum msy_intent_type what,
@@ -225,7 +244,7 @@ static meshsync_status txn_element(meshsync_txn *txn, enum msy_intent_type what,
     if (status == MESHSYNC_OK) {
         status = msy_check_path(&path, encoded, &intent.path, error);
     }
-    return status == MESHSYNC_OK ? msy_txn_add(txn, &intent, error) : status;
+    return status == MESHSYNC_OK ? txn_add(txn, &intent, error) : status;
 }
 
 meshsync_status meshsync_txn_set_add(meshsync_txn *txn, const char *collection, meshsync_bytes key,
@@ -259,7 +278,7 @@ meshsync_status meshsync_txn_touch(meshsync_txn *txn, const char *collection,
     if (status == MESHSYNC_OK) {
         status = txn_check_depth(collection, type, path, error);
     }
-    return status == MESHSYNC_OK ? msy_txn_add(txn, &intent, error) : status;
+    return status == MESHSYNC_OK ? txn_add(txn, &intent, error) : status;
 }
 
 /* ---- Committing ---- */

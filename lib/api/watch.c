@@ -43,6 +43,7 @@ meshsync_status msy_feed_start(struct msy_feed_reader *reader, meshsync_space *s
 {
     meshsync_feed_options full;
     struct msy_store_txn *txn = NULL;
+    meshsync_error words;
     meshsync_status status = msy_feed_options(options, &full, error);
     if (status == MESHSYNC_OK) {
         status = msy_node_begin_read(space->node, &txn, error);
@@ -50,23 +51,26 @@ meshsync_status msy_feed_start(struct msy_feed_reader *reader, meshsync_space *s
     if (status != MESHSYNC_OK) {
         return status;
     }
-    status = msy_feed_init(reader, &space->node->alloc, txn, space->number, &full, error);
+    status = msy_feed_init(reader, &space->node->alloc, txn, space->number, &full,
+                           msy_check_words(&words));
     msy_node_end_read(txn);
     if (status != MESHSYNC_OK) {
         msy_feed_fini(reader); /* Also what it had begun with. */
     }
-    return status;
+    return msy_check_said(status, &words, "opening the feed", error);
 }
 
 meshsync_status msy_feed_step(struct msy_feed_reader *reader, meshsync_space *space,
                               meshsync_event *event, meshsync_error *error)
 {
     struct msy_store_txn *txn = NULL;
+    meshsync_error words;
     meshsync_status status = msy_node_begin_read(space->node, &txn, error);
     if (status == MESHSYNC_OK) {
         memset(event, 0, sizeof *event);
         event->size = sizeof *event;
-        status = msy_feed_read(reader, txn, event, error);
+        status = msy_feed_read(reader, txn, event, msy_check_words(&words));
+        status = msy_check_said(status, &words, "reading the feed", error);
         msy_node_end_read(txn); /* What the event lends is the reader's own copy. */
         event->space = space;
     }

@@ -175,14 +175,6 @@ meshsync_status msy_txn_encode(meshsync_txn *txn, const meshsync_value *value,
     return status;
 }
 
-meshsync_status msy_txn_encode_int(meshsync_txn *txn, int64_t number, meshsync_bytes *payload)
-{
-    msy_buf_reset(&txn->value);
-    meshsync_status status = msy_mp_put_int(&txn->value, number);
-    *payload = msy_buf_bytes(&txn->value);
-    return status;
-}
-
 /* ---- Intents and own writes ---- */
 
 meshsync_status msy_txn_add(meshsync_txn *txn, const struct msy_intent *intent,

@@ -46,7 +46,6 @@ meshsync_status msy_txn_pin(meshsync_txn *txn, meshsync_error *error);
 /* value's msgpack form, lent until the next call. */
 meshsync_status msy_txn_encode(meshsync_txn *txn, const meshsync_value *value,
                                meshsync_bytes *payload, meshsync_error *error);
-meshsync_status msy_txn_encode_int(meshsync_txn *txn, int64_t number, meshsync_bytes *payload);
 /* The event for the writer; explicit when it has more than one intent. */
 void msy_txn_prepare(meshsync_txn *txn);
 
