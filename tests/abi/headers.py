@@ -17,7 +17,8 @@ def main():
     tried = failures = 0
     for path in sorted(glob.glob("include/meshsync/*.h")):
         header = path[len("include/"):]
-        text = f"#include <{header}>\n#include <{header}>\n"  # Twice, for its guard.
+        # Twice, for its guard; and something, for headers of macros alone.
+        text = f"#include <{header}>\n#include <{header}>\ntypedef int something;\n"
         for compiler in (C, CXX):
             tried += 1
             done = subprocess.run([*compiler, *FLAGS], input=text, text=True, check=False,
