@@ -128,6 +128,7 @@ void rig_close(struct rig *rig)
         assert_int_equal(node->mesh_alloc.bytes_used, 0);
         msy_replica_effects_fini(&node->replica_effects);
         msy_store_close(node->store);
+        msy_store_close(node->backup);
         msy_identity_free(node->identity);
     }
     for (uint32_t i = 0; i < rig->events_count; i++) {
@@ -538,6 +539,13 @@ void rig_join(struct rig *rig, uint32_t node)
     node_commit(&rig->nodes[node], &event);
 }
 
+void rig_leave(struct rig *rig, uint32_t node)
+{
+    struct msy_replica_event event = {
+        .type = MSY_REPLICA_LEAVE, .id = 1, .space = rig->nodes[node].space};
+    node_commit(&rig->nodes[node], &event);
+}
+
 void rig_dial(struct rig *rig, uint32_t from, uint32_t to)
 {
     char address[64];
@@ -659,15 +667,15 @@ void rig_stick(struct rig *rig, uint32_t a, uint32_t b)
     }
 }
 
-void rig_restart(struct rig *rig, uint32_t index)
+static void node_down(struct rig_node *node)
 {
-    struct rig_node *node = &rig->nodes[index];
+    struct rig *rig = node->rig;
     msy_mesh_close(node->mesh);
     msy_replica_close(node->replica);
     for (uint32_t i = 0; i < rig->links_count; i++) {
         struct rig_link *link = &rig->links[i];
         for (uint32_t k = 0; k < 2; k++) {
-            if (link->used && link->node[k] == index && link->up[k]) {
+            if (link->used && link->node[k] == node->index && link->up[k]) {
                 link->up[k] = false;
                 if (link->up[1 - k]) {
                     rig_at(rig, rig->latency_ms, RIG_CLOSED, i, 1 - k, (meshsync_bytes){0});
@@ -675,5 +683,26 @@ void rig_restart(struct rig *rig, uint32_t index)
             }
         }
     }
+}
+
+void rig_restart(struct rig *rig, uint32_t index)
+{
+    node_down(&rig->nodes[index]);
+    node_machines(&rig->nodes[index]);
+}
+
+void rig_backup(struct rig *rig, uint32_t index)
+{
+    struct rig_node *node = &rig->nodes[index];
+    assert_int_equal(msy_store_memory_clone(node->store, &node->backup), MESHSYNC_OK);
+}
+
+void rig_restore(struct rig *rig, uint32_t index)
+{
+    struct rig_node *node = &rig->nodes[index];
+    node_down(node);
+    msy_store_close(node->store);
+    node->store = node->backup;
+    node->backup = NULL;
     node_machines(node);
 }

@@ -20,6 +20,7 @@ struct rig_node {
     struct msy_prng prng;
     struct msy_identity *identity;
     struct msy_store *store;
+    struct msy_store *backup;
     struct msy_replica *replica;
     struct msy_mesh *mesh;
     struct msy_alloc mesh_alloc; /* Of the mesh machine alone, so that a test can make it fail. */
@@ -75,11 +76,15 @@ void rig_open(struct rig *rig, uint32_t count);
 void rig_close(struct rig *rig);
 /* The machines of a node anew over the same store, as after a restart: its links are reset. */
 void rig_restart(struct rig *rig, uint32_t node);
+/* Keeps a copy of a node's store, and restarts the node with that copy. */
+void rig_backup(struct rig *rig, uint32_t node);
+void rig_restore(struct rig *rig, uint32_t node);
 /* A copy of a node, with its key and its store, as one more node. */
 uint32_t rig_clone(struct rig *rig, uint32_t node);
 /* Node 0 founds a space with an invitation; the others join and dial 0 (all: dial each other). */
 void rig_found(struct rig *rig);
 void rig_join(struct rig *rig, uint32_t node);
+void rig_leave(struct rig *rig, uint32_t node);
 void rig_dial(struct rig *rig, uint32_t from, uint32_t to);
 void rig_event(struct rig *rig, uint32_t node, struct msy_mesh_event *event);
 void rig_run(struct rig *rig, uint64_t ms);

@@ -432,6 +432,70 @@ static void holders_are_remembered(void **state)
     rig_close(&rig);
 }
 
+/* Each joined while the other was away, and who knew both is gone. */
+static void members_introduce_themselves(void **state)
+{
+    (void)state;
+    rig_open(&rig, 3);
+    rig_found(&rig);
+    for (uint32_t i = 1; i < 3; i++) {
+        rig_join(&rig, i);
+        rig_dial(&rig, i, 0);
+        assert_true(rig_settle(&rig, 5000));
+        rig_break(&rig, 0, i, true);
+        rig_run(&rig, 10);
+    }
+    rig_restart(&rig, 1); /* What was learnt of others is no help. */
+    put_many(1, 0, 3);
+    put_many(2, 0, 3);
+    rig_dial(&rig, 1, 2);
+    rig_run(&rig, 2000);
+    assert_true(rig_settle(&rig, 2000));
+    assert_true(rig_same(&rig, 1, 2));
+    rig_close(&rig);
+}
+
+/* It has forgotten the members, and hears of them by those whom it does not let in yet. */
+static void an_old_backup_hears_of_members(void **state)
+{
+    (void)state;
+    rig_open(&rig, 2);
+    rig_found(&rig);
+    rig_backup(&rig, 0);
+    rig_join(&rig, 1);
+    rig_dial(&rig, 1, 0);
+    assert_true(rig_settle(&rig, 5000));
+    put_many(0, 0, 20);
+    put_many(1, 0, 20);
+    assert_true(rig_settle(&rig, 5000));
+    rig_restore(&rig, 0);
+    put_many(0, 100, 2);
+    rig_run(&rig, 3000);
+    assert_true(rig_settle(&rig, 2000));
+    assert_true(rig_same(&rig, 0, 1));
+    assert_true(rig_changes(&rig, 0) > 42);
+    rig_close(&rig);
+}
+
+/* A space that is left is spoken of no more; the other goes on. */
+static void a_left_space_is_shut(void **state)
+{
+    (void)state;
+    open_joined(2);
+    rig_leave(&rig, 1);
+    rig_run(&rig, 100);
+    put_many(0, 0, 5);
+    rig_run(&rig, 1000);
+    assert_int_equal(rig.nodes[0].mesh->links[0]->channels_count, 0);
+    assert_int_equal(rig.nodes[1].mesh->spaces_count, 0);
+    assert_true(rig_changes(&rig, 1) < rig_changes(&rig, 0));
+    rig_join(&rig, 1); /* And comes back. */
+    rig_run(&rig, 1000);
+    assert_true(rig_settle(&rig, 2000));
+    assert_true(rig_same(&rig, 0, 1));
+    rig_close(&rig);
+}
+
 static void silence_when_there_is_nothing_to_say(void **state)
 {
     (void)state;
@@ -473,6 +537,9 @@ int main(void)
         cmocka_unit_test(a_writer_that_never_rests_is_caught_up_with),
         cmocka_unit_test(peers_are_shown),
         cmocka_unit_test(holders_are_remembered),
+        cmocka_unit_test(members_introduce_themselves),
+        cmocka_unit_test(an_old_backup_hears_of_members),
+        cmocka_unit_test(a_left_space_is_shut),
         cmocka_unit_test(silence_when_there_is_nothing_to_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
