@@ -107,6 +107,7 @@ static void lab_machine_open(struct lab *lab, struct lab_replica *replica)
                                           .entropy = msy_prng_entropy(&replica->prng),
                                           .clock_ahead_ms_max = LAB_AHEAD_MS};
     meshsync_error error = {0};
+    replica->fresh = true;
     meshsync_status status =
         msy_replica_open(&options, lab_now(lab, replica), &replica->machine, &error);
     if (status != MESHSYNC_OK) {
@@ -137,6 +138,10 @@ static void lab_absorb(struct lab *lab, struct lab_replica *replica, uint64_t fi
         }
         const struct msy_change *change = &lab->model.changes[index].parsed;
         if ((record.flags & MSY_RECORD_LOCAL) != 0) {
+            if (replica->fresh && change->header.seq != 1) {
+                lab_fail(lab, "change %d goes on with an epoch of an earlier opening", index);
+            }
+            replica->fresh = false;
             lab->reached.changes += 1;
             lab->reached.merged_changes += change->bounds_count > 0 ? 1 : 0;
             lab->reached.explicit_changes += (change->header.flags & MSY_CHANGE_EXPLICIT) != 0;

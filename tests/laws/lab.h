@@ -39,6 +39,7 @@ struct lab_replica {
     const struct msy_identity *identity;
     uint32_t space;
     struct msy_prng prng;
+    bool fresh;                /* Opened, and nothing committed since. */
     int64_t skew_ms;           /* Its clock against the lab's. */
     struct model_set given;    /* What was handed to it since it was opened, and what it had. */
     struct model_set accepted; /* What its log holds. */

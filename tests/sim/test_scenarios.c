@@ -273,6 +273,41 @@ static void test_live_snapshot_is_noticed(void **state)
     end();
 }
 
+/* --- who may write ---------------------------------------------------------------------------- */
+
+/* Somebody without invitation signs a change. It waits, unproven, at whoever gets it, and is carried
+ * no further. When its device is let in, it counts everywhere. */
+static void test_stranger_waits(void **state)
+{
+    static struct forge forge;
+    static struct forged change;
+    const struct forged *one = &change;
+    struct forge_answer answer;
+    meshsync_entry entry;
+    meshsync_error error = {0};
+    (void)state;
+    begin(3);
+    assert_int_equal(meshsync_sim_disk_lose(sim, 2, MESHSYNC_SIM_KEY_LOST, &error), MESHSYNC_OK);
+    forge_init(&forge, sim, 2);
+    forge_put(&forge, "reg", "k", "by a stranger");
+    forge_finish(&forge, &change);
+    answer = forge_deliver(sim, 0, &one, 1);
+    assert_int_equal(answer.status, MESHSYNC_OK);
+    assert_int_equal(answer.accepted, 0);
+    assert_int_equal(answer.pending, 1);
+    run(10000);
+    assert_int_equal(get(0, "reg", "k", NULL, &entry), MESHSYNC_E_NOT_FOUND);
+    assert_int_equal(get(1, "reg", "k", NULL, &entry), MESHSYNC_E_NOT_FOUND);
+    assert_int_equal(meshsync_sim_space_join(sim, 2, &error), MESHSYNC_OK);
+    settle();
+    for (uint32_t i = 0; i < 3; i++) {
+        expect_text(i, "k", "by a stranger");
+    }
+    verify_all();
+    forge_fini(&forge);
+    end();
+}
+
 /* --- S9 -------------------------------------------------------------------------------------- */
 
 /* c5 has a bad signature, c6 over it a good one, so that c5 is proven by its successor. One peer
@@ -738,6 +773,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_kill_without_cause),
                                        cmocka_unit_test(test_fork_is_noticed),
                                        cmocka_unit_test(test_live_snapshot_is_noticed),
+                                       cmocka_unit_test(test_stranger_waits),
                                        cmocka_unit_test(test_proof_by_successor),
                                        cmocka_unit_test(test_counter_reset_spares_concurrent),
                                        cmocka_unit_test(test_counter_cloned),
