@@ -733,7 +733,7 @@ static void test_flood_of_fake_causes(void **state)
  * the field lives. */
 static void test_large_map_removed(void **state)
 {
-    enum { FIELDS = 20000, PER_TXN = 1000 };
+    enum { FIELDS = 100000, PER_TXN = 10000 };
     static struct forged removal;
     meshsync_entry entry;
     (void)state;
