@@ -52,6 +52,9 @@ meshsync_status msy_apply_touch(struct msy_replica *replica, struct msy_ws_leaf 
         replica->previous_cap = cap;
     }
     replica->previous[op_index] = leaf->leaf.last_lsn;
+    if (leaf->leaf.last_lsn != lsn) {
+        leaf->lsn_before = leaf->leaf.last_lsn;
+    }
     leaf->leaf.last_lsn = lsn;
     leaf->dirty = true;
     return MESHSYNC_OK;

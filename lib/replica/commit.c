@@ -424,6 +424,9 @@ static meshsync_status commit_put(struct msy_commit *at, const struct msy_intent
         if (status == MESHSYNC_OK && below) {
             status = commit_clear(at, intent->path, &below);
         }
+        if (status == MESHSYNC_OK) {
+            status = msy_commit_reset(at, intent->path); /* A value in place of a counter. */
+        }
     }
     if (status == MESHSYNC_OK) {
         status = commit_leaf(at, intent->path, &leaf);

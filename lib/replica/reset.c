@@ -10,12 +10,11 @@ struct reset_sums {
     struct msy_alloc *alloc;
 };
 
-static meshsync_status reset_add(struct reset_sums *sums, const struct msy_actor *actor,
-                                 uint64_t seq, uint64_t bits)
+/* The sums of an actor, up to seq at least. NULL: no memory. */
+static struct msy_leaf_reset *reset_item(struct reset_sums *sums, const struct msy_actor *actor,
+                                         uint64_t seq)
 {
-    int64_t delta = 0;
     struct msy_leaf_reset *found = NULL;
-    memcpy(&delta, &bits, sizeof delta);
     for (uint32_t i = 0; i < sums->count && found == NULL; i++) {
         if (msy_actor_equal(&sums->items[i].actor, actor)) {
             found = &sums->items[i];
@@ -27,7 +26,7 @@ static meshsync_status reset_add(struct reset_sums *sums, const struct msy_actor
             struct msy_leaf_reset *grown = (struct msy_leaf_reset *)msy_resize(
                 sums->alloc, sums->items, sums->cap * sizeof *grown, cap * sizeof *grown);
             if (grown == NULL) {
-                return MESHSYNC_E_NO_MEMORY;
+                return NULL;
             }
             sums->items = grown;
             sums->cap = cap;
@@ -38,10 +37,22 @@ static meshsync_status reset_add(struct reset_sums *sums, const struct msy_actor
         sums->count += 1;
     }
     found->seq = seq > found->seq ? seq : found->seq;
+    return found;
+}
+
+static meshsync_status reset_add(struct reset_sums *sums, const struct msy_actor *actor,
+                                 uint64_t seq, uint64_t bits)
+{
+    int64_t delta = 0;
+    struct msy_leaf_reset *item = reset_item(sums, actor, seq);
+    if (item == NULL) {
+        return MESHSYNC_E_NO_MEMORY;
+    }
+    memcpy(&delta, &bits, sizeof delta);
     if (delta >= 0) {
-        found->plus += (uint64_t)delta;
+        item->plus += bits;
     } else {
-        found->minus += UINT64_C(0) - (uint64_t)delta;
+        item->minus += UINT64_C(0) - bits;
     }
     return MESHSYNC_OK;
 }
@@ -112,18 +123,7 @@ static meshsync_status reset_history(struct msy_commit *at, meshsync_bytes path,
 /* Where the path's history before the change being built begins. */
 static uint64_t reset_start(const struct msy_commit *at, const struct msy_ws_leaf *leaf)
 {
-    uint64_t lsn = leaf->leaf.last_lsn;
-    if (lsn != at->lsn) {
-        return lsn;
-    }
-    /* Ops of the change being built wrote it already: the oldest of them says what came before. */
-    for (uint32_t i = 0; i < at->replica->added_count; i++) {
-        const struct msy_added *added = &at->replica->added[i];
-        if (added->leaf == leaf && at->replica->previous[added->index] < at->lsn) {
-            return at->replica->previous[added->index];
-        }
-    }
-    return 0;
+    return leaf->leaf.last_lsn == at->lsn ? leaf->lsn_before : leaf->leaf.last_lsn;
 }
 
 static int reset_order(const struct msy_leaf_reset *a, const struct msy_leaf_reset *b)
@@ -176,9 +176,12 @@ meshsync_status msy_commit_reset_payload(struct msy_commit *at, struct msy_ws_le
         /* The rest is what this very change added; under its own name. */
         struct msy_tip self;
         msy_commit_self(at, &self);
-        status = reset_add(&sums, &self.actor, self.seq, plus);
-        if (status == MESHSYNC_OK) {
-            status = reset_add(&sums, &self.actor, self.seq, UINT64_C(0) - minus);
+        struct msy_leaf_reset *own = reset_item(&sums, &self.actor, self.seq);
+        if (own == NULL) {
+            status = MESHSYNC_E_NO_MEMORY;
+        } else {
+            own->plus += plus;
+            own->minus += minus;
         }
     }
     if (status == MESHSYNC_OK) {

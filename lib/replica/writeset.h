@@ -18,6 +18,7 @@ struct msy_ws_leaf {
     uint32_t key_len;
     uint32_t space;
     uint64_t key_hash;
+    uint64_t lsn_before; /* Who wrote it before leaf.last_lsn did, when that is of this batch. */
     bool dirty;
     bool existed;
     bool below; /* The batch has put something below this path. */

@@ -228,7 +228,8 @@ static bool lab_live_below(const struct model_live *live, const struct lab_op *o
 
 static bool lab_context_saw(const struct lab_context *context, const struct model_live *live)
 {
-    return live->change != LAB_PREDICTED && model_set_has(&context->accepted, live->change);
+    return live->kind != MSY_OP_ADD && live->change != LAB_PREDICTED &&
+           model_set_has(&context->accepted, live->change);
 }
 
 static uint32_t lab_context_lives(struct lab *lab, const struct lab_op *op)
@@ -237,7 +238,7 @@ static uint32_t lab_context_lives(struct lab *lab, const struct lab_op *op)
     uint32_t count = 0;
     model_live(&lab->model, &op->context->accepted, lab_table, LAB_COLLECTIONS, &then);
     for (uint32_t i = 0; i < then.count; i++) {
-        count += lab_live_at(&then.items[i], op) ? 1 : 0;
+        count += lab_live_at(&then.items[i], op) && then.items[i].kind != MSY_OP_ADD ? 1 : 0;
     }
     model_lives_fini(&then);
     return count;
@@ -252,7 +253,8 @@ static bool lab_holds(struct lab *lab, const struct model_lives *lives, const st
         return true;
     }
     for (uint32_t i = 0; i < lives->count; i++) {
-        if (lab_live_at(&lives->items[i], op)) {
+        if (lab_live_at(&lives->items[i], op) &&
+            (lives->items[i].kind != MSY_OP_ADD || op->condition == MESHSYNC_IF_ABSENT)) {
             here += 1;
             seen += op->context != NULL && lab_context_saw(op->context, &lives->items[i]) ? 1 : 0;
         }
@@ -320,6 +322,7 @@ static void lab_predict(struct model_lives *lives, const struct lab_op *op)
         lab_predict_remove(lives, op, op->condition != MESHSYNC_WITH_CONTEXT);
         return;
     case MSY_INTENT_ADD:
+        lab_predict_above(lives, op);
         for (uint32_t i = 0; i < lives->count; i++) {
             if (lab_live_at(&lives->items[i], op) && lives->items[i].kind == MSY_OP_ADD) {
                 lives->items[i].sum += op->delta;

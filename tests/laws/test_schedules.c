@@ -154,8 +154,13 @@ static void draw_counter_op(struct lab_op *op)
 static void draw_map_op(uint32_t replica, struct lab_op *op)
 {
     uint32_t what = draw(100);
-    op->type = what < 65 ? MSY_INTENT_PUT : (what < 90 ? MSY_INTENT_DELETE : MSY_INTENT_TOUCH);
-    draw_map_path(op, op->type != MSY_INTENT_PUT);
+    op->type = what < 50 ? MSY_INTENT_PUT
+                         : (what < 70 ? MSY_INTENT_DELETE
+                                      : (what < 90 ? MSY_INTENT_ADD : MSY_INTENT_TOUCH));
+    draw_map_path(op, op->type == MSY_INTENT_DELETE || op->type == MSY_INTENT_TOUCH);
+    if (op->type == MSY_INTENT_ADD) {
+        lab_payload_int(&lab, op, (int64_t)(1 + draw(1000)) * (chance(40) ? -1 : 1));
+    }
     if (op->type == MSY_INTENT_PUT) {
         draw_payload(op);
         draw_condition(replica, op);
