@@ -2,10 +2,13 @@
 /* Two nodes in one process find each other by a ticket, and what one commits the other has. */
 #include "unit/api/api_kit.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <uv.h>
+
+#include "shell/node.h"
 
 struct pair {
     char folders[2][API_PATH_BYTES_MAX];
@@ -309,6 +312,66 @@ static void test_two_on_a_callers_loop(void **state)
     api_remove(folders[1]);
 }
 
+/* Two nodes that one thread turns by descriptor and time-out, as any foreign loop would. */
+static void test_two_on_a_foreign_loop(void **state)
+{
+    meshsync_error error = {0};
+    meshsync_node *nodes[2];
+    meshsync_space *spaces[2];
+    char folders[2][API_PATH_BYTES_MAX];
+    char ticket[MESHSYNC_TICKET_TEXT_BYTES_MAX];
+    char text[64] = "";
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        api_folder(folders[i]);
+        nodes[i] = api_open(folders[i]);
+        API_OK(meshsync_node_start_external(nodes[i], &error));
+    }
+    spaces[0] = api_space(nodes[0]);
+    API_OK(meshsync_node_listen(nodes[0], "127.0.0.1:0", NULL, &error));
+    API_OK(meshsync_space_invite(spaces[0], 0, ticket, &error));
+    API_OK(meshsync_space_join(nodes[1], ticket, NULL, &spaces[1], &error));
+    api_put(spaces[0], "k", "came");
+    while (strcmp(text, "came") != 0) {
+        struct pollfd polled[2];
+        int timeout_ms = API_WAIT_MS;
+        for (int i = 0; i < 2; i++) {
+            int own_ms = meshsync_node_timeout_ms(nodes[i]);
+            polled[i] = (struct pollfd){.fd = meshsync_node_fd(nodes[i]), .events = POLLIN};
+            timeout_ms = own_ms >= 0 && own_ms < timeout_ms ? own_ms : timeout_ms;
+        }
+        /* Should a watcher not be where poll() sees it, the wait would run into the patience. */
+        assert_true(poll(polled, 2, timeout_ms) > 0 || timeout_ms < API_WAIT_MS);
+        API_OK(meshsync_node_process(nodes[0]));
+        API_OK(meshsync_node_process(nodes[1]));
+        api_get(spaces[1], "k", text);
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(meshsync_node_close(nodes[i]), MESHSYNC_OK);
+        api_remove(folders[i]);
+    }
+}
+
+/* What a failed store transaction does to the network: all sessions end, and begin anew. */
+static void test_beginning_anew(void **state)
+{
+    struct pair pair;
+    meshsync_error error = {0};
+    (void)state;
+    pair_open(&pair);
+    API_OK(meshsync_wait(pair.spaces[0], NULL, 1, API_WAIT_MS, &error));
+    for (int i = 0; i < 10; i++) {
+        meshsync_commit_options held = {.size = sizeof held, .ack = 1, .timeout_ms = API_WAIT_MS};
+        meshsync_txn *txn = NULL;
+        msy_network_restart(&pair.nodes[i % 2]->network);
+        API_OK(meshsync_txn_begin(pair.spaces[i % 2], &txn, &error));
+        api_put_in(txn, "k", "v");
+        API_OK(meshsync_txn_commit(txn, &held, NULL, &error));
+    }
+    pair_same(&pair);
+    pair_close(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +382,8 @@ int main(void)
         cmocka_unit_test(test_a_restart_finds_its_mesh),
         cmocka_unit_test(test_a_socket_of_the_file_system),
         cmocka_unit_test(test_two_on_a_callers_loop),
+        cmocka_unit_test(test_two_on_a_foreign_loop),
+        cmocka_unit_test(test_beginning_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
