@@ -275,8 +275,8 @@ static void test_live_snapshot_is_noticed(void **state)
 
 /* --- who may write ---------------------------------------------------------------------------- */
 
-/* Somebody without invitation signs a change. It waits, unproven, at whoever gets it, and is carried
- * no further. When its device is let in, it counts everywhere. */
+/* Somebody without invitation signs a change. It waits, unproven, at whoever gets it, and is
+ * carried no further. When its device is let in, it counts everywhere. */
 static void test_stranger_waits(void **state)
 {
     static struct forge forge;
