@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who holds what durably (docs/protocol.md, sections 6 and 8): vectors and notes in both directions,
- * and the memory of peers that are not here.
+ * Who holds what durably (docs/protocol.md, sections 6 and 8): vectors and notes in both
+ * directions, and the memory of peers that are not here.
  */
 #include <string.h>
 
@@ -370,10 +370,16 @@ void msy_ack_keep(struct msy_mesh *mesh, const struct msy_mesh_link *link,
 
 /* --- who holds it ---------------------------------------------------------------------------- */
 
-/* What the sessions of a device say: *told when one of them has said anything at all of the space. */
-static meshsync_status holders_say(struct msy_mesh *mesh, struct msy_store_txn *txn,
-                                   const uint8_t device[MSY_DEVICE_BYTES], uint32_t space,
-                                   const struct msy_tip *tip, bool *told, bool *holds)
+/* What is asked for: who holds a tip of a space. */
+struct holders_ask {
+    struct msy_store_txn *txn;
+    uint32_t space;
+    struct msy_tip tip;
+};
+
+/* What the sessions of a device say: *told when one of them has said anything of the space. */
+static meshsync_status holders_say(const struct msy_mesh *mesh, const struct holders_ask *ask,
+                                   const uint8_t device[MSY_DEVICE_BYTES], bool *told, bool *holds)
 {
     meshsync_status status = MESHSYNC_OK;
     *told = false;
@@ -383,11 +389,11 @@ static meshsync_status holders_say(struct msy_mesh *mesh, struct msy_store_txn *
         if (link->state != MSY_LINK_LIVE || memcmp(link->device, device, MSY_DEVICE_BYTES) != 0) {
             continue;
         }
-        const struct msy_channel *channel = msy_channel_find(link, space);
+        const struct msy_channel *channel = msy_channel_find(link, ask->space);
         if (channel != NULL && channel->told) {
             *told = true;
-            status =
-                msy_history_covers(txn, space, &channel->durable, &tip->actor, tip->seq, holds);
+            status = msy_history_covers(ask->txn, ask->space, &channel->durable, &ask->tip.actor,
+                                        ask->tip.seq, holds);
         }
     }
     return status;
@@ -417,18 +423,17 @@ static bool holders_ours(const struct msy_mesh *mesh, const uint8_t device[MSY_D
 meshsync_status msy_mesh_holders(struct msy_mesh *mesh, uint32_t space,
                                  const struct msy_actor *actor, uint64_t seq, uint32_t *count)
 {
-    struct msy_tip tip = {.actor = *actor, .seq = seq};
-    struct msy_store_txn *txn = NULL;
+    struct holders_ask ask = {.space = space, .tip = {.actor = *actor, .seq = seq}};
     bool told = false;
     bool holds = false;
     *count = 0;
-    meshsync_status status = msy_store_begin(mesh->store, MSY_TXN_READ, &txn);
+    meshsync_status status = msy_store_begin(mesh->store, MSY_TXN_READ, &ask.txn);
     for (uint32_t i = 0; i < mesh->links_count && status == MESHSYNC_OK; i++) {
         const uint8_t *device = mesh->links[i]->device;
         if (!holders_first(mesh, i) || holders_ours(mesh, device)) {
             continue;
         }
-        status = holders_say(mesh, txn, device, space, &tip, &told, &holds);
+        status = holders_say(mesh, &ask, device, &told, &holds);
         *count += holds ? 1 : 0;
     }
     for (uint32_t i = 0; i < mesh->known_count && status == MESHSYNC_OK; i++) {
@@ -438,12 +443,12 @@ meshsync_status msy_mesh_holders(struct msy_mesh *mesh, uint32_t space,
             continue;
         }
         /* Who is here is counted by what it says now. */
-        status = holders_say(mesh, txn, known->device, space, &tip, &told, &holds);
+        status = holders_say(mesh, &ask, known->device, &told, &holds);
         if (status == MESHSYNC_OK && !told) {
-            status = msy_history_covers(txn, space, &kept->durable, actor, seq, &holds);
+            status = msy_history_covers(ask.txn, space, &kept->durable, actor, seq, &holds);
             *count += holds ? 1 : 0;
         }
     }
-    msy_store_abort(txn);
+    msy_store_abort(ask.txn);
     return status;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whom to dial and when (docs/protocol.md, section 10): seeds for ever, learnt addresses while there
- * are few sessions; and what peers are told of one another.
+ * Whom to dial and when (docs/protocol.md, section 10): seeds for ever, learnt addresses while
+ * there are few sessions; and what peers are told of one another.
  */
 #include <stdio.h>
 #include <string.h>
@@ -195,8 +195,8 @@ static void address_dial(struct msy_mesh *mesh, struct msy_mesh_address *address
     effect->text = text;
 }
 
-/* Is whom it leads to here already? For a seed only the same run of the device counts: the other may
- * be a clone that must be reached too. */
+/* Is whom it leads to here already? For a seed only the same run of the device counts: the other
+ * may be a clone that must be reached too. */
 static bool address_is_met(const struct msy_mesh *mesh, const struct msy_mesh_address *address)
 {
     for (uint32_t i = 0; i < mesh->links_count && address->has_device; i++) {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The step of the mesh machine: an event to its place, what time brings, what goes out. */
+#include "mesh/mesh.h"
+
 #include <string.h>
 
 #include "base/error.h"

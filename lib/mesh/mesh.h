@@ -3,7 +3,8 @@
  * The mesh machine: step(event) -> effects, on one thread. It owns links, handshakes, sessions,
  * catch-up, live push, the knowledge of what peers hold, addresses and back-off. It reads the store
  * and never writes it: received changes go to the replica machine as effects, and what became
- * durable comes back as events. No socket, no clock, no thread: the shell or the simulator performs.
+ * durable comes back as events. No socket, no clock, no thread: the shell or the simulator does
+ * what the effects say.
  */
 #ifndef MSY_MESH_MESH_H
 #define MSY_MESH_MESH_H

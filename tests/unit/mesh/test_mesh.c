@@ -50,7 +50,7 @@ static void two_nodes_catch_up_and_then_push(void **state)
     assert_int_equal(rig.nodes[1].synced, 1);
     assert_true(rig_changes(&rig, 1) >= 302);
 
-    /* A write is at the other node one way later, and known to be durable there a round trip later. */
+    /* A write is at the other node one way later, and known to be durable there on the way back. */
     struct msy_tip tip;
     uint32_t holders = 9;
     rig_put(&rig, 0, "live", "yes");
