@@ -754,6 +754,17 @@ static void direction_set(struct ends *ends, uint64_t nonce, uint64_t sealed_byt
     ends->receiving[1].sealed_bytes = sealed_bytes;
 }
 
+/* Zeros sealed under the last nonce are the cipher's stream behind its first block. */
+static void assert_rekeyed(const uint8_t before[KEY_BYTES], const uint8_t after[KEY_BYTES])
+{
+    uint8_t stream[64 + KEY_BYTES];
+    uint8_t nonce[12];
+    memset(nonce, 0, 4);
+    memset(nonce + 4, 0xff, 8);
+    msy_stream(stream, sizeof stream, before, nonce);
+    assert_memory_equal(after, stream + 64, KEY_BYTES);
+}
+
 static void keys_change_by_records_and_by_bytes(void **state)
 {
     (void)state;
@@ -776,7 +787,11 @@ static void keys_change_by_records_and_by_bytes(void **state)
         direction_set(&ends, rows[i].nonce, rows[i].sealed_bytes);
         memcpy(before, ends.sending[0].key, sizeof before);
         ends_say(&ends, 0, rows[i].text);
-        assert_int_equal(memcmp(before, ends.sending[0].key, sizeof before) != 0, rows[i].changes);
+        if (rows[i].changes) {
+            assert_rekeyed(before, ends.sending[0].key);
+        } else {
+            assert_memory_equal(before, ends.sending[0].key, KEY_BYTES);
+        }
         assert_memory_equal(ends.sending[0].key, ends.receiving[1].key, KEY_BYTES);
         assert_true(ends.sending[0].nonce == rows[i].nonce + 1);
         assert_true(ends.sending[0].sealed_bytes ==
