@@ -277,9 +277,8 @@ static bool import_value(json_t *row, const struct text *field, const char *type
     json_t *value = strcmp(type, "bool") == 0
                         ? json_boolean(field->len > 0 && strcmp(field->data, "true") == 0)
                         : import_cell(field);
-    bool string = strcmp(type, "string") == 0 || strcmp(type, "element") == 0;
-    return json_put(row, "value", value) &&
-           (string || strcmp(type, "bool") == 0 || json_put(row, "type", json_string(type)));
+    bool implied = strcmp(type, "element") == 0 || strcmp(type, "bool") == 0;
+    return json_put(row, "value", value) && (implied || json_put(row, "type", json_string(type)));
 }
 
 static json_t *import_record(const struct import *import, const struct csv_reader *csv,

@@ -2,10 +2,13 @@
 /* 'meshnode run': the node on the network, until a signal ends it. */
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +21,7 @@ enum { RUN_SNAPSHOT_MS_MAX = 600 * 1000 }; /* So that an export may be slow. */
 
 struct run_log {
     bool json;
+    bool verbose;
 };
 
 static const char *const run_levels[] = {
@@ -65,6 +69,21 @@ static void run_on_log(void *user, int32_t level, const char *component, const c
     }
 }
 
+/* A line of our own, with -v. */
+__attribute__((format(printf, 2, 3))) static void run_note(struct run_log *log, const char *format,
+                                                           ...)
+{
+    char words[512];
+    va_list list;
+    if (!log->verbose) {
+        return;
+    }
+    va_start(list, format);
+    (void)vsnprintf(words, sizeof words, format, list);
+    va_end(list);
+    run_on_log(log, MESHSYNC_LOG_INFO, "node", words);
+}
+
 static int run_open(struct cli_context *ctx, struct run_log *log)
 {
     int verbose = 0;
@@ -79,6 +98,7 @@ static int run_open(struct cli_context *ctx, struct run_log *log)
     options.log_level = verbose > 1   ? MESHSYNC_LOG_DEBUG
                         : verbose > 0 ? MESHSYNC_LOG_INFO
                                       : MESHSYNC_LOG_WARN;
+    log->verbose = verbose > 0;
     options.busy_wait_ms = CLI_BUSY_MS_MAX;
     options.snapshot_ms_max = RUN_SNAPSHOT_MS_MAX;
     meshsync_error error = {.status = MESHSYNC_OK};
@@ -92,8 +112,9 @@ static int run_open(struct cli_context *ctx, struct run_log *log)
     return status == MESHSYNC_OK ? CLI_EXIT_DONE : cli_error(ctx, status, &error);
 }
 
-static int run_say_listening(struct cli_context *ctx, const char *bound)
+static int run_say_listening(struct cli_context *ctx, struct run_log *log, const char *bound)
 {
+    run_note(log, "listening on %s", bound);
     if (!ctx->json) {
         io_printf(&ctx->io, "listening on %s\n", bound);
         return CLI_EXIT_DONE;
@@ -106,20 +127,21 @@ static int run_say_listening(struct cli_context *ctx, const char *bound)
     return json_line(ctx, line) ? CLI_EXIT_DONE : no_memory(ctx);
 }
 
-static int run_connect(struct cli_context *ctx)
+static int run_connect(struct cli_context *ctx, struct run_log *log)
 {
     meshsync_error error = {.status = MESHSYNC_OK};
     const char *address = NULL;
     for (int i = 0; (address = cli_text_at(&ctx->args, CLI_OPT_LISTEN, i)) != NULL; i++) {
         char bound[MESHSYNC_ADDRESS_BYTES_MAX] = "";
         meshsync_status status = meshsync_node_listen(ctx->node, address, bound, &error);
-        int code =
-            status == MESHSYNC_OK ? run_say_listening(ctx, bound) : cli_error(ctx, status, &error);
+        int code = status == MESHSYNC_OK ? run_say_listening(ctx, log, bound)
+                                         : cli_error(ctx, status, &error);
         if (code != CLI_EXIT_DONE) {
             return code;
         }
     }
     for (int i = 0; (address = cli_text_at(&ctx->args, CLI_OPT_PEER, i)) != NULL; i++) {
+        run_note(log, "dialling %s from now on", address);
         meshsync_status status = meshsync_peer_add(ctx->node, address, &error);
         if (status != MESHSYNC_OK) {
             return cli_error(ctx, status, &error);
@@ -154,10 +176,60 @@ static void run_hold_signals(sigset_t *set)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
-static int run_serve(struct cli_context *ctx, const sigset_t *signals)
+static void run_note_event(struct run_log *log, const meshsync_event *event)
+{
+    meshsync_space_info info = {.size = sizeof info};
+    meshsync_error error;
+    if (event->type == MESHSYNC_EVENT_ALARM) {
+        run_note(log, "alarm: two nodes differ, a clock is off, or something is damaged");
+    }
+    if (event->type != MESHSYNC_EVENT_SYNCED || event->space == NULL ||
+        meshsync_space_get_info(event->space, &info, &error) != MESHSYNC_OK) {
+        return; /* Sessions are logged by the library itself. */
+    }
+    run_note(log,
+             "space '%s' is in sync with %02x%02x%02x%02x: %" PRIu64 " changes, %" PRIu64
+             " entries",
+             info.name, event->device[0], event->device[1], event->device[2], event->device[3],
+             info.changes, info.entries);
+}
+
+/* Until a signal comes; with -v the node's events are logged meanwhile. */
+static int run_until_signal(struct cli_context *ctx, struct run_log *log, const sigset_t *signals)
+{
+    meshsync_queue *queue = NULL;
+    meshsync_error error = {.status = MESHSYNC_OK};
+    if (log->verbose) {
+        meshsync_status status = meshsync_queue_open(ctx->node, NULL, NULL, &queue, &error);
+        if (status != MESHSYNC_OK) {
+            return cli_error(ctx, status, &error);
+        }
+    }
+    int fd = signalfd(-1, signals, SFD_CLOEXEC);
+    struct pollfd fds[2] = {
+        {.fd = fd, .events = POLLIN},
+        {.fd = queue != NULL ? meshsync_queue_fd(queue) : -1, .events = POLLIN}};
+    while (fd >= 0 && (poll(fds, 2, -1) < 0 || (fds[0].revents & POLLIN) == 0)) {
+        meshsync_event event = {.size = sizeof event};
+        while (queue != NULL && meshsync_queue_next(queue, 0, &event, &error) == MESHSYNC_OK) {
+            run_note_event(log, &event);
+        }
+    }
+    meshsync_queue_close(queue);
+    if (fd < 0) {
+        return cli_fail(ctx, MESHSYNC_E_RESOURCE, "signals: %s", strerror(errno));
+    }
+    struct signalfd_siginfo taken;
+    ssize_t n = read(fd, &taken, sizeof taken); /* So that it does not come again below. */
+    (void)close(fd);
+    run_note(log, "stopping by signal %u", n == (ssize_t)sizeof taken ? taken.ssi_signo : 0);
+    return CLI_EXIT_DONE;
+}
+
+static int run_serve(struct cli_context *ctx, struct run_log *log, const sigset_t *signals)
 {
     struct control_server server;
-    int code = run_connect(ctx);
+    int code = run_connect(ctx, log);
     if (code != CLI_EXIT_DONE) {
         return code;
     }
@@ -166,14 +238,12 @@ static int run_serve(struct cli_context *ctx, const sigset_t *signals)
                         strerror(errno));
     }
     run_say_ready(ctx);
-    int which = 0;
-    while (sigwait(signals, &which) != 0) {
-    }
+    code = run_until_signal(ctx, log, signals);
     /* A second signal ends the process at once. */
     (void)pthread_sigmask(SIG_UNBLOCK, signals, NULL);
     (void)notify_send("STOPPING=1"); /* Nothing to do about it. */
     control_server_stop(&server);
-    return CLI_EXIT_DONE;
+    return code;
 }
 
 int cmd_run(struct cli_context *ctx, int argc, char **argv)
@@ -185,7 +255,7 @@ int cmd_run(struct cli_context *ctx, int argc, char **argv)
     run_hold_signals(&signals);
     int code = run_open(ctx, &log);
     if (code == CLI_EXIT_DONE) {
-        code = run_serve(ctx, &signals);
+        code = run_serve(ctx, &log, &signals);
     }
     meshsync_status status = meshsync_node_close(ctx->node);
     ctx->node = NULL;

@@ -112,7 +112,7 @@ static const struct cli_command commands[] = {
     {"verify", "SPACE", "Rebuild the state from the log and compare; check every signature", NULL,
      0, 0, 1, 1, cmd_verify},
     {"backup", "FILE", "Write a consistent copy of the whole node, its identity included", NULL, 0,
-     0, 1, 1, cmd_backup},
+     CLI_WRITES, 1, 1, cmd_backup},
     {"restore", "FILE", "Make a node from a backup, in an empty or missing data folder", NULL, 0,
      CLI_LOCAL, 1, 1, cmd_restore},
 };

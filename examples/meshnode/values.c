@@ -134,6 +134,16 @@ static const char *value_of_bytes(const json_t *json, int32_t type, struct owned
     return NULL;
 }
 
+/* Text, which may come as base64url of what is text. */
+static const char *value_of_text(const json_t *json, struct owned_value *out)
+{
+    const char *wrong = value_of_bytes(json, MESHSYNC_VALUE_STRING, out);
+    if (wrong != NULL) {
+        return wrong;
+    }
+    return utf8_valid(out->value.bytes.data, out->value.bytes.len) ? NULL : "is no valid UTF-8";
+}
+
 /* Keeps JSON as its compact text. */
 static const char *value_of_any_json(const json_t *json, struct owned_value *out)
 {
@@ -215,9 +225,7 @@ const char *value_from_json(const json_t *json, const char *type, struct owned_v
     case MESHSYNC_VALUE_NIL: out->value.type = MESHSYNC_VALUE_NIL; return NULL;
     case MESHSYNC_VALUE_BYTES: return value_of_bytes(json, MESHSYNC_VALUE_BYTES, out);
     case MESHSYNC_VALUE_MSGPACK: return value_of_bytes(json, MESHSYNC_VALUE_MSGPACK, out);
-    case MESHSYNC_VALUE_STRING:
-        return json_is_string(json) ? value_of_bytes(json, MESHSYNC_VALUE_STRING, out)
-                                    : "is no string";
+    case MESHSYNC_VALUE_STRING: return value_of_text(json, out);
     case MESHSYNC_VALUE_INT: return value_of_number(json, MESHSYNC_VALUE_INT, out);
     case MESHSYNC_VALUE_FLOAT: return value_of_number(json, MESHSYNC_VALUE_FLOAT, out);
     case MESHSYNC_VALUE_BOOL:
