@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bare limits: LMDB alone, and a loop that copies between two of them with libuv and msgpack. */
+/* The bare limits: LMDB alone, and a loop that copies between two of them by libuv and msgpack. */
 #ifndef BENCH_BARE_H
 #define BENCH_BARE_H
 

@@ -91,7 +91,7 @@ static void replicate_through(struct replicate *replicate, struct kit_figures *b
     kit_add(own, (double)options->puts / (kit_now_s() - start_s));
 }
 
-/* From before the put to when it is durable and visible at the other side; the median of a round. */
+/* From before the put to when it is durable and visible at the other; the median of a round. */
 static void replicate_seen(struct replicate *replicate, struct kit_figures *bare,
                            struct kit_figures *own)
 {
