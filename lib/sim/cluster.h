@@ -56,6 +56,7 @@ struct msy_sim_node {
     struct msy_identity *identity; /* Owned. */
     struct msy_store *store;       /* Owned; outlives crashes. */
     struct msy_store *backup;      /* Owned. */
+    uint8_t backup_seed[MSY_SIGN_SEED_BYTES];
     struct msy_replica *replica;
     struct msy_mesh *mesh;
     struct msy_prng prng; /* Its entropy. */

@@ -172,11 +172,11 @@ static meshsync_status fault_replace(struct msy_sim_node *node, struct msy_store
     return msy_sim_node_start(node, error);
 }
 
-static meshsync_status fault_new_key(struct msy_sim_node *node, meshsync_error *error)
+/* Stops a node and gives it the key of a seed. */
+static meshsync_status fault_key(struct msy_sim_node *node, const uint8_t seed[MSY_SIGN_SEED_BYTES],
+                                 meshsync_error *error)
 {
     struct msy_identity *identity = NULL;
-    uint8_t seed[MSY_SIGN_SEED_BYTES];
-    msy_prng_fill(&node->sim->prng, seed, sizeof seed);
     meshsync_status status = msy_identity_new(seed, &identity, error);
     if (status == MESHSYNC_OK) {
         msy_sim_node_stop(node, true); /* Its machines use the identity until they are gone. */
@@ -184,6 +184,14 @@ static meshsync_status fault_new_key(struct msy_sim_node *node, meshsync_error *
         node->identity = identity;
         memcpy(node->seed, seed, sizeof node->seed);
     }
+    return status;
+}
+
+static meshsync_status fault_new_key(struct msy_sim_node *node, meshsync_error *error)
+{
+    uint8_t seed[MSY_SIGN_SEED_BYTES];
+    msy_prng_fill(&node->sim->prng, seed, sizeof seed);
+    meshsync_status status = fault_key(node, seed, error);
     msy_wipe(seed, sizeof seed);
     return status;
 }
@@ -219,6 +227,7 @@ meshsync_status meshsync_sim_backup(meshsync_sim *sim, uint32_t node)
     if (status == MESHSYNC_OK) {
         msy_store_close(found->backup);
         found->backup = copy;
+        memcpy(found->backup_seed, found->seed, sizeof found->backup_seed);
     }
     return status;
 }
@@ -253,6 +262,9 @@ meshsync_status meshsync_sim_restore(meshsync_sim *sim, uint32_t node, meshsync_
     meshsync_status status = msy_store_memory_clone(found->backup, &store);
     if (status == MESHSYNC_OK) {
         status = fault_rename_store(sim, store);
+    }
+    if (status == MESHSYNC_OK && memcmp(found->seed, found->backup_seed, sizeof found->seed) != 0) {
+        status = fault_key(found, found->backup_seed, error); /* A backup has its key in it. */
     }
     if (status != MESHSYNC_OK) {
         msy_store_close(store);

@@ -86,6 +86,7 @@ void msy_sim_node_free(struct msy_sim_node *node)
     msy_replica_effects_fini(&node->replica_effects);
     msy_mesh_effects_fini(&node->mesh_effects);
     msy_wipe(node->seed, sizeof node->seed);
+    msy_wipe(node->backup_seed, sizeof node->backup_seed);
     msy_free(alloc, node, sizeof *node);
 }
 

@@ -17,7 +17,7 @@ enum {
     LAB_REQUESTS_MAX = 5, /* Of one batch. */
     LAB_CONTEXTS_MAX = 16,
     LAB_CONTEXT_BYTES_MAX = 256,
-    LAB_PAYLOAD_BYTES_MAX = 64
+    LAB_PAYLOAD_BYTES_MAX = 1024
 };
 
 /* Collections of every lab, as indexes into lab_table. */

@@ -6,7 +6,7 @@
 #include "laws/model.h"
 #include "replica/read.h"
 
-enum { SHOW_SIBLINGS_MAX = 256, SHOW_PAYLOAD_BYTES_MAX = 128, SHOW_WORDS = 256 };
+enum { SHOW_SIBLINGS_MAX = 256, SHOW_PAYLOAD_BYTES_MAX = 1024, SHOW_WORDS = 256 };
 
 /* An open view with the memory that siblings are copied to. */
 struct show {

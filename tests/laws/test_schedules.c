@@ -14,7 +14,14 @@
 
 #include "laws/lab.h"
 
-enum { SCHEDULES_DEFAULT = 10000, SEED_BASE = 20000, OPS_MIN = 50, KEYS = 3, FIELDS = 3 };
+enum {
+    SCHEDULES_DEFAULT = 10000,
+    SEED_BASE = 20000,
+    OPS_MIN = 50,
+    KEYS = 3,
+    FIELDS = 3,
+    VALUE_BYTES_MAX = 1000
+};
 
 static struct lab lab;
 
@@ -75,7 +82,7 @@ static const char *const fields[FIELDS] = {"x", "y", "z"};
 static void draw_payload(struct lab_op *op)
 {
     static const int64_t numbers[] = {-1, 0, 1, 127, 128, -33, 70000, INT64_MIN, INT64_MAX};
-    char text[48];
+    char text[VALUE_BYTES_MAX];
     lab.payloads_made += 1;
     if (op->collection == LAB_MAX || op->collection == LAB_MIN) {
         if (chance(60)) {
@@ -83,8 +90,10 @@ static void draw_payload(struct lab_op *op)
             return;
         }
     }
-    (void)snprintf(text, sizeof text, "%s%llu", chance(20) ? "a longer value of the schedule " : "",
-                   (unsigned long long)lab.payloads_made);
+    /* Some are too large to stand in a leaf: these are read from the log. */
+    uint32_t fill = chance(6) ? 200 + draw(VALUE_BYTES_MAX - 250) : (chance(20) ? 30 : 0);
+    memset(text, 'v', fill);
+    (void)snprintf(text + fill, sizeof text - fill, "%llu", (unsigned long long)lab.payloads_made);
     lab_payload_text(&lab, op, text);
 }
 

@@ -587,6 +587,72 @@ static void test_group_is_no_conflict(void **state)
     end();
 }
 
+/* A node meets more concurrent writers than one change may name as causes, and writes: a change
+ * that only joins them comes first, and all arrives everywhere. */
+static void test_many_heads(void **state)
+{
+    enum { WRITERS = 150 };
+    static struct forge forge;
+    static struct forged change;
+    static struct forged last;
+    const struct forged *one = &change;
+    char key[16];
+    (void)state;
+    begin(3);
+    uint64_t before = changes_at(1);
+    forge_init(&forge, sim, 2);
+    for (uint32_t i = 0; i < WRITERS; i++) {
+        (void)snprintf(key, sizeof key, "w%u", i);
+        forge_fork(&forge, NULL);
+        forge_put(&forge, "reg", key, "one of many");
+        forge_finish(&forge, &change);
+        assert_int_equal(forge_deliver(sim, 0, &one, 1).accepted, 1);
+    }
+    put(0, "joined", "x");
+    settle();
+    forge_last_local(sim, 0, &last);
+    assert_true(changes_at(1) > before + WRITERS + 1);
+    for (uint32_t i = 0; i < 3; i++) {
+        expect_text(i, "w0", "one of many");
+        expect_text(i, "w149", "one of many");
+        expect_text(i, "joined", "x");
+    }
+    verify_all();
+    forge_fini(&forge);
+    end();
+}
+
+/* Commits that wait together are more than one change may hold: they become several, and nothing
+ * of them is missing. */
+static void test_group_over_its_cap(void **state)
+{
+    enum { COMMITS = 6, PER_COMMIT = 1500 };
+    meshsync_digest digest = {.size = sizeof digest};
+    (void)state;
+    begin(2);
+    assert_int_equal(meshsync_sim_digest(sim, 0, &digest), MESHSYNC_OK);
+    uint64_t entries = digest.entries;
+    uint64_t changes = digest.changes;
+    for (uint32_t i = 0; i < COMMITS; i++) {
+        meshsync_sim_txn *txn = NULL;
+        assert_int_equal(meshsync_sim_txn_begin(sim, 0, &txn), MESHSYNC_OK);
+        for (uint32_t k = 0; k < PER_COMMIT; k++) {
+            struct story_path path;
+            char field[16];
+            (void)snprintf(field, sizeof field, "e%u.%u", i, k);
+            assert_int_equal(meshsync_sim_txn_set_add(txn, "set", path_of(&path, "s", field)),
+                             MESHSYNC_OK);
+        }
+        assert_int_equal(meshsync_sim_txn_commit(txn, MESHSYNC_SIM_PLAIN, NULL, NULL), MESHSYNC_OK);
+    }
+    settle();
+    assert_int_equal(meshsync_sim_digest(sim, 1, &digest), MESHSYNC_OK);
+    assert_int_equal(digest.entries, entries + COMMITS * PER_COMMIT);
+    assert_true(digest.changes > changes + 1 && digest.changes <= changes + COMMITS);
+    verify_all();
+    end();
+}
+
 /* --- S22, S23 -------------------------------------------------------------------------------- */
 
 /* A member of a later version writes ops of a kind that nobody here knows. They are stored, carried
@@ -783,6 +849,8 @@ int main(void)
                                        cmocka_unit_test(test_backup_opens_epoch),
                                        cmocka_unit_test(test_epochs_of_one_device),
                                        cmocka_unit_test(test_group_is_no_conflict),
+                                       cmocka_unit_test(test_many_heads),
+                                       cmocka_unit_test(test_group_over_its_cap),
                                        cmocka_unit_test(test_unknown_kind),
                                        cmocka_unit_test(test_value_and_map),
                                        cmocka_unit_test(test_slow_reader),

@@ -18,7 +18,7 @@
 enum {
     SEEDS_DEFAULT = 300,
     SEED_BASE = 1000,
-    SLICES = 120, /* Of a run. */
+    SLICES = 110, /* Of a run. */
     SLICE_MS_MAX = 120,
     SETTLE_MS = 420000, /* Longer than the longest jump of a clock. */
     ALL_REACHED_SEEDS = 100
@@ -182,7 +182,7 @@ static void trouble_disk(uint32_t node, enum trouble what)
             world.sim, node,
             what == TROUBLE_DISK_KEPT ? MESHSYNC_SIM_KEY_KEPT : MESHSYNC_SIM_KEY_LOST, &error);
     }
-    must(status, "disk");
+    must(status, error.message);
     if (msy_sim_node(world.sim, node)->space == 0) {
         must(meshsync_sim_space_join(world.sim, node, &error), "join");
         world.counts.joins += 1;
@@ -367,11 +367,14 @@ static void test_same_seed_same_trace(void **state)
     uint8_t first[MESHSYNC_DIGEST_BYTES];
     uint8_t second[MESHSYNC_DIGEST_BYTES];
     uint8_t other[MESHSYNC_DIGEST_BYTES];
+    char text[2 * MESHSYNC_DIGEST_BYTES + 1];
     uint64_t seed = number_of("MESHSYNC_SEED", SEED_BASE);
     (void)state;
     run_seed(seed, first);
     run_seed(seed, second);
     run_seed(seed + 1, other);
+    msy_hex_encode(text, first, sizeof first);
+    print_message("trace of seed %llu: %s\n", (unsigned long long)seed, text);
     assert_memory_equal(first, second, sizeof first);
     assert_memory_not_equal(first, other, sizeof first);
 }
