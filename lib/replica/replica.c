@@ -170,7 +170,7 @@ meshsync_status msy_replica_collection(struct msy_replica *replica, struct msy_s
     *collection = NULL;
     for (uint32_t i = 0; i < space->collections_count && *collection == NULL; i++) {
         struct msy_collection_state *known = &space->collections[i];
-        if (known->name_len == name.len && memcmp(known->name, name.data, name.len) == 0) {
+        if (msy_bytes_equal(msy_bytes(known->name, known->name_len), name)) {
             *collection = known;
         }
     }
