@@ -25,8 +25,9 @@ struct uv_loop_s;
  * @threads The loop's thread. Does not block.
  * @since 0.1
  */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_node_start_on_loop(meshsync_node *node, struct uv_loop_s *loop, meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_node_start_on_loop(meshsync_node *node,
+                                                                            struct uv_loop_s *loop,
+                                                                            meshsync_error *error);
 
 /**
  * Start the network for a foreign loop: poll meshsync_node_fd() for reading, for at most
@@ -35,8 +36,8 @@ meshsync_node_start_on_loop(meshsync_node *node, struct uv_loop_s *loop, meshsyn
  * @threads The thread that will turn it. Does not block.
  * @since 0.1
  */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_node_start_external(meshsync_node *node, meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_node_start_external(meshsync_node *node,
+                                                                             meshsync_error *error);
 
 /** The descriptor to poll; -1 when not started so. @threads The turning thread. @since 0.1 */
 MESHSYNC_API int meshsync_node_fd(const meshsync_node *node);

@@ -55,8 +55,7 @@ meshsync_merge_register(meshsync_node *node, const char *name, uint32_t version,
  * @since 0.1
  */
 MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_merge_self_test(
-    meshsync_merge_fn function, void *user, uint32_t rounds, uint64_t seed,
-    meshsync_error *error);
+    meshsync_merge_fn function, void *user, uint32_t rounds, uint64_t seed, meshsync_error *error);
 
 MESHSYNC_END_DECLS
 

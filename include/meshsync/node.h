@@ -75,6 +75,7 @@ typedef void (*meshsync_close_fn)(void *user);
  * not the node's own. @p callback may be NULL.
  *
  * @retval MESHSYNC_OK
+ * @retval MESHSYNC_E_STATE  It is being closed already.
  *
  * @threads The loop's thread when the loop is the caller's, else any.
  * @since 0.1

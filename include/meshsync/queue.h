@@ -13,7 +13,8 @@
 
 MESHSYNC_BEGIN_DECLS
 
-/** Most events that a queue keeps; beyond it the newest are dropped and OVERFLOW tells so. */
+/** Most node events that a queue keeps; beyond it the newest are dropped and OVERFLOW tells so.
+ * Events of a space are read from its log when they are asked for, and never dropped. */
 #define MESHSYNC_QUEUE_EVENTS_MAX 65536
 
 /**
@@ -22,13 +23,13 @@ MESHSYNC_BEGIN_DECLS
  * @threads Any. Does not block.
  * @since 0.1
  */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_queue_open(meshsync_node *node, meshsync_space *space,
-                    const meshsync_feed_options *options, meshsync_queue **queue,
-                    meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_queue_open(
+    meshsync_node *node, meshsync_space *space, const meshsync_feed_options *options,
+    meshsync_queue **queue, meshsync_error *error);
 
 /**
- * A descriptor that is readable while events wait. Owned by the queue; only poll it.
+ * A descriptor that is readable while events wait, and now and then when none does: then
+ * meshsync_queue_next() says so and makes it unreadable. Owned by the queue; only poll it.
  *
  * @threads Any.
  * @since 0.1

@@ -17,22 +17,22 @@ MESHSYNC_BEGIN_DECLS
 
 /** One of the concurrent values of a path. */
 typedef struct meshsync_sibling {
-    meshsync_value value;                    /**< Lent. */
-    uint64_t hlc;                            /**< Stamp of its change. */
-    uint64_t seq;                            /**< Of its change, at its actor. */
-    uint64_t lsn;                            /**< Place of its change in this node's log. */
-    uint8_t actor[MESHSYNC_ACTOR_ID_BYTES];  /**< Who wrote it, in which epoch. */
-    uint8_t device[MESHSYNC_NODE_ID_BYTES];  /**< On which device. */
+    meshsync_value value;                   /**< Lent. */
+    uint64_t hlc;                           /**< Stamp of its change. */
+    uint64_t seq;                           /**< Of its change, at its actor. */
+    uint64_t lsn;                           /**< Place of its change in this node's log. */
+    uint8_t actor[MESHSYNC_ACTOR_ID_BYTES]; /**< Who wrote it, in which epoch. */
+    uint8_t device[MESHSYNC_NODE_ID_BYTES]; /**< On which device. */
 } meshsync_sibling;
 
 /** What a path holds. */
 typedef struct meshsync_entry {
-    meshsync_bytes key;       /**< Path as given, or as found by a scan: encoded, see
+    meshsync_bytes key;      /**< Path as given, or as found by a scan: encoded, see
                                    meshsync_entry_part(). Lent. */
-    meshsync_value value;     /**< As the collection's view shows it; a counter's sum. Lent. */
-    meshsync_bytes context;   /**< Opaque: what was seen; for conditions. Lent. */
-    uint32_t siblings_count;  /**< Values that live here; over 1 is a conflict. */
-    int32_t kind;             /**< 0: a value; 1: a counter; 2: a set element; 3: a map or set that
+    meshsync_value value;    /**< As the collection's view shows it; a counter's sum. Lent. */
+    meshsync_bytes context;  /**< Opaque: what was seen; for conditions. Lent. */
+    uint32_t siblings_count; /**< Values that live here; over 1 is a conflict. */
+    int32_t kind;            /**< 0: a value; 1: a counter; 2: a set element; 3: a map or set that
                                    exists (marker, or something below). */
 } meshsync_entry;
 
@@ -62,9 +62,11 @@ MESHSYNC_API void meshsync_snapshot_close(meshsync_snapshot *snapshot);
  * @threads One at a time per snapshot. Reads the store.
  * @since 0.1
  */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_get(meshsync_snapshot *snapshot, const char *collection, const meshsync_path *path,
-             meshsync_entry *entry, meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_get(meshsync_snapshot *snapshot,
+                                                             const char *collection,
+                                                             const meshsync_path *path,
+                                                             meshsync_entry *entry,
+                                                             meshsync_error *error);
 
 /**
  * The index-th sibling of the entry that the last get, scan or conflict step on this snapshot
@@ -73,9 +75,10 @@ meshsync_get(meshsync_snapshot *snapshot, const char *collection, const meshsync
  * @threads One at a time per snapshot.
  * @since 0.1
  */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_sibling_at(meshsync_snapshot *snapshot, uint32_t index, meshsync_sibling *sibling,
-                    meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sibling_at(meshsync_snapshot *snapshot,
+                                                                    uint32_t index,
+                                                                    meshsync_sibling *sibling,
+                                                                    meshsync_error *error);
 
 /**
  * Is an element in a set? MESHSYNC_OK or MESHSYNC_E_NOT_FOUND.
@@ -83,9 +86,11 @@ meshsync_sibling_at(meshsync_snapshot *snapshot, uint32_t index, meshsync_siblin
  * @threads One at a time per snapshot.
  * @since 0.1
  */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_set_contains(meshsync_snapshot *snapshot, const char *collection, meshsync_bytes key,
-                      meshsync_bytes element, meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_set_contains(meshsync_snapshot *snapshot,
+                                                                      const char *collection,
+                                                                      meshsync_bytes key,
+                                                                      meshsync_bytes element,
+                                                                      meshsync_error *error);
 
 /** Which way a scan goes. */
 typedef enum meshsync_direction {
@@ -95,15 +100,15 @@ typedef enum meshsync_direction {
 
 /** Range of a scan. Begin with size; zeros mean everything, ascending. */
 typedef struct meshsync_scan_options {
-    size_t size;          /**< sizeof, set by the caller. */
-    meshsync_path below;  /**< Only what is below this path: a set's elements, a map's fields. */
+    size_t size;           /**< sizeof, set by the caller. */
+    meshsync_path below;   /**< Only what is below this path: a set's elements, a map's fields. */
     meshsync_bytes prefix; /**< The next part begins with these bytes. */
-    meshsync_bytes from;  /**< The next part is at or after this; descending: at or before. */
-    meshsync_bytes until; /**< The next part is before this; descending: after. */
-    uint64_t limit;       /**< Most entries; 0: no limit. */
-    int32_t direction;    /**< enum meshsync_direction. */
-    int32_t deep;         /**< 1: every leaf below, with its whole path; 0: each next part once
-                               (a map of a million fields is one entry of kind 3, found in one step). */
+    meshsync_bytes from;   /**< The next part is at or after this; descending: at or before. */
+    meshsync_bytes until;  /**< The next part is before this; descending: after. */
+    uint64_t limit;        /**< Most entries; 0: no limit. */
+    int32_t direction;     /**< enum meshsync_direction. */
+    int32_t deep;          /**< 1: every leaf below, with its whole path; 0: each next part once (a
+                               map of a million fields is one entry, found in one step). */
 } meshsync_scan_options;
 
 /**
@@ -113,10 +118,9 @@ typedef struct meshsync_scan_options {
  * @threads One at a time per snapshot.
  * @since 0.1
  */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_scan_open(meshsync_snapshot *snapshot, const char *collection,
-                   const meshsync_scan_options *options, meshsync_scan **scan,
-                   meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_scan_open(
+    meshsync_snapshot *snapshot, const char *collection, const meshsync_scan_options *options,
+    meshsync_scan **scan, meshsync_error *error);
 
 /**
  * The next entry. E_END past the last.
@@ -139,8 +143,9 @@ MESHSYNC_API void meshsync_scan_close(meshsync_scan *scan);
  * @threads One at a time per snapshot.
  * @since 0.1
  */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_conflicts_open(
-    meshsync_snapshot *snapshot, meshsync_scan **scan, meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_conflicts_open(meshsync_snapshot *snapshot,
+                                                                        meshsync_scan **scan,
+                                                                        meshsync_error *error);
 
 /** Collection of the entry that the scan gave last; zero-terminated, lent. @since 0.1 */
 MESHSYNC_API const char *meshsync_scan_collection(const meshsync_scan *scan);

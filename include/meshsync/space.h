@@ -159,10 +159,9 @@ typedef struct meshsync_collection_info {
  * @threads Any. Blocks on the disk.
  * @since 0.1
  */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_collection_create(meshsync_space *space, const char *collection,
-                           meshsync_collection_type type, meshsync_view view,
-                           const char *merge_name, uint32_t merge_version, meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_collection_create(
+    meshsync_space *space, const char *collection, meshsync_collection_type type,
+    meshsync_view view, const char *merge_name, uint32_t merge_version, meshsync_error *error);
 
 /**
  * The collections by index, 0 up, in order of name; E_END past the last.
@@ -195,15 +194,15 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_space_digest(meshsync_s
 
 /** What a verification found. Begin with size. */
 typedef struct meshsync_verify_report {
-    size_t size;                 /**< sizeof, set by the caller. */
-    uint64_t changes;            /**< Changes checked: hash, chain, causes, root. */
-    uint64_t signatures;         /**< Signatures checked. */
-    uint64_t ops;                /**< Ops replayed. */
-    uint64_t leaves;             /**< Leaves compared with the replay. */
-    uint64_t damaged_changes;    /**< Changes that fail a check. */
-    uint64_t damaged_leaves;     /**< Leaves that fail their checksum or differ. */
-    uint64_t damaged_indexes;    /**< Index, vector, head or digest entries that differ. */
-    uint64_t first_damaged_lsn;  /**< Of the first damaged change, or 0. */
+    size_t size;                /**< sizeof, set by the caller. */
+    uint64_t changes;           /**< Changes checked: hash, chain, causes, root. */
+    uint64_t signatures;        /**< Signatures checked. */
+    uint64_t ops;               /**< Ops replayed. */
+    uint64_t leaves;            /**< Leaves compared with the replay. */
+    uint64_t damaged_changes;   /**< Changes that fail a check. */
+    uint64_t damaged_leaves;    /**< Leaves that fail their checksum or differ. */
+    uint64_t damaged_indexes;   /**< Index, vector, head or digest entries that differ. */
+    uint64_t first_damaged_lsn; /**< Of the first damaged change, or 0. */
 } meshsync_verify_report;
 
 /**
@@ -216,8 +215,7 @@ typedef struct meshsync_verify_report {
  * @since 0.1
  */
 MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_space_verify(meshsync_space *space, meshsync_verify_report *report,
-                      meshsync_error *error);
+meshsync_space_verify(meshsync_space *space, meshsync_verify_report *report, meshsync_error *error);
 
 MESHSYNC_END_DECLS
 

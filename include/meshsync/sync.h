@@ -22,10 +22,10 @@ MESHSYNC_BEGIN_DECLS
  *                    its real port.
  *
  * @retval MESHSYNC_OK
- * @retval MESHSYNC_E_INVALID   No address.
+ * @retval MESHSYNC_E_INVALID   No address, or a name that nobody knows.
  * @retval MESHSYNC_E_STATE     Not started.
  * @retval MESHSYNC_E_RESOURCE  The system refused; @p error says why.
- * @threads Any but the network thread. Blocks briefly.
+ * @threads Any. Blocks while a host's name is looked up; numbers need no look.
  * @since 0.1
  */
 MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_node_listen(meshsync_node *node,
@@ -34,7 +34,8 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_node_listen(meshsync_no
                                                                      meshsync_error *error);
 
 /**
- * Dial a peer, and again whenever it is not there, with jittered back-off.
+ * Dial a peer, and again whenever it is not there, with jittered back-off. Addresses at which a
+ * peer was reached are remembered in the folder, and dialled again after a restart.
  *
  * @threads Any. Does not block.
  * @since 0.1
@@ -48,7 +49,7 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_peer_add(meshsync_node 
  *
  * @retval MESHSYNC_OK
  * @retval MESHSYNC_E_NOT_FOUND  It is not dialled.
- * @threads Any but the network thread. Blocks briefly.
+ * @threads Any. Does not block: the session ends a little later.
  * @since 0.1
  */
 MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_peer_remove(meshsync_node *node,
@@ -81,7 +82,7 @@ typedef struct meshsync_peer_info {
     uint8_t id[MESHSYNC_NODE_ID_BYTES];       /**< Its node id. */
     char address[MESHSYNC_ADDRESS_BYTES_MAX]; /**< Where it is, zero-terminated. */
     char last_error_text[MESHSYNC_ERROR_MESSAGE_BYTES_MAX]; /**< In words. */
-    uint8_t reserved[4];                      /**< 0. */
+    uint8_t reserved[4];                                    /**< 0. */
 } meshsync_peer_info;
 
 /**
@@ -106,7 +107,8 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_space_version(meshsync_
                                                                        meshsync_error *error);
 
 /**
- * Wait until a version is here and durable, and, with k of 1 or more, durable at k peers.
+ * Wait until a version is here and durable, and, with k of 1 or more, each of its changes durable
+ * at k peers.
  *
  * @param[in] token  NULL or empty: the version of now.
  *

@@ -26,31 +26,32 @@ typedef struct meshsync_cursor {
 
 /** What an event tells. Users skip the ones that they do not know. */
 typedef enum meshsync_event_type {
-    MESHSYNC_EVENT_PUT = 1,       /**< A value was written. */
-    MESHSYNC_EVENT_DELETE = 2,    /**< What was seen at a path was removed. */
-    MESHSYNC_EVENT_ADD = 3,       /**< A counter was added to. */
-    MESHSYNC_EVENT_RESET = 4,     /**< A counter was removed. */
-    MESHSYNC_EVENT_SET_ADD = 5,   /**< An element was put in. */
-    MESHSYNC_EVENT_TOUCH = 6,     /**< A map or set was made. */
-    MESHSYNC_EVENT_CLEAR = 7,     /**< Everything seen at and below a path was removed. */
-    MESHSYNC_EVENT_OTHER = 8,     /**< An op of a kind that this version does not know. */
-    MESHSYNC_EVENT_CONTROL = 9,   /**< A control record: schema, member, invitation. */
-    MESHSYNC_EVENT_PEER_UP = 20,  /**< Node event: a peer is in session (queues only). */
+    MESHSYNC_EVENT_PUT = 1,        /**< A value was written. */
+    MESHSYNC_EVENT_DELETE = 2,     /**< What was seen at a path was removed. */
+    MESHSYNC_EVENT_ADD = 3,        /**< A counter was added to. */
+    MESHSYNC_EVENT_RESET = 4,      /**< A counter was removed. */
+    MESHSYNC_EVENT_SET_ADD = 5,    /**< An element was put in. */
+    MESHSYNC_EVENT_TOUCH = 6,      /**< A map or set was made. */
+    MESHSYNC_EVENT_CLEAR = 7,      /**< Everything seen at and below a path was removed. */
+    MESHSYNC_EVENT_OTHER = 8,      /**< An op of a kind that this version does not know. */
+    MESHSYNC_EVENT_CONTROL = 9,    /**< A control record: schema, member, invitation. */
+    MESHSYNC_EVENT_PEER_UP = 20,   /**< Node event: a peer is in session (queues only). */
     MESHSYNC_EVENT_PEER_DOWN = 21, /**< Node event: a session ended (queues only). */
-    MESHSYNC_EVENT_SYNCED = 22,   /**< Node event: nothing more to fetch from a peer in a space. */
-    MESHSYNC_EVENT_ALARM = 23,    /**< Node event: digests differ, a clock is off, damage. */
-    MESHSYNC_EVENT_OVERFLOW = 24, /**< Queues: events were dropped; read again from the state. */
-    MESHSYNC_EVENT_END = 25       /**< The last event of a watch. */
+    MESHSYNC_EVENT_SYNCED = 22,    /**< Node event: nothing more to fetch from a peer in a space. */
+    MESHSYNC_EVENT_ALARM = 23,     /**< Node event: digests differ, a clock is off, damage. */
+    MESHSYNC_EVENT_OVERFLOW = 24,  /**< Queues: events were dropped; read again from the state. */
+    MESHSYNC_EVENT_END = 25        /**< The last event of a watch. */
 } meshsync_event_type;
 
 /** One event. Everything it points to is lent: until the callback returns or the next step. */
 typedef struct meshsync_event {
     size_t size;                            /**< sizeof at the library. */
-    meshsync_space *space;                  /**< Of which space; NULL for node events. */
+    meshsync_space *space;                  /**< Of which space; NULL for node events but SYNCED. */
     const char *collection;                 /**< Zero-terminated, or NULL. */
     meshsync_bytes key;                     /**< Encoded path; see meshsync_entry_part(). */
-    meshsync_value value;                   /**< PUT: the value; ADD: the delta, as INT. */
-    uint64_t hlc;                           /**< Stamp of the change. */
+    meshsync_value value;                   /**< PUT: the value; ADD: the delta, as INT; ALARM and
+                                                 PEER_DOWN: words, as STRING. */
+    uint64_t hlc;                           /**< Stamp of the change, or of the notice. */
     uint64_t lsn;                           /**< Place in this node's log. */
     meshsync_token version;                 /**< Of the change. */
     meshsync_cursor cursor;                 /**< Resumes after this event. */
@@ -91,6 +92,7 @@ meshsync_feed_open(meshsync_space *space, const meshsync_feed_options *options,
  * @retval MESHSYNC_OK
  * @retval MESHSYNC_E_TIMEOUT    None came.
  * @retval MESHSYNC_E_CANCELLED  The node is closing.
+ * @retval MESHSYNC_E_IN_CALLBACK  timeout_ms is not 0 and this is a callback of the node.
  * @threads One at a time per feed. Blocks up to timeout_ms.
  * @since 0.1
  */
@@ -114,18 +116,18 @@ typedef void (*meshsync_event_fn)(void *user, meshsync_node *node, const meshsyn
  * Watch a space by callback.
  *
  * @retval MESHSYNC_OK
- * @retval MESHSYNC_E_INVALID  The cursor is malformed, or of another store.
+ * @retval MESHSYNC_E_INVALID    The cursor is malformed, or of another store.
+ * @retval MESHSYNC_E_READ_ONLY  A node for reading has no thread for callbacks: use a feed.
  * @threads Any. Does not block.
  * @since 0.1
  */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_watch_start(meshsync_space *space, const meshsync_feed_options *options,
-                     meshsync_event_fn callback, void *user, meshsync_watch **watch,
-                     meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_watch_start(
+    meshsync_space *space, const meshsync_feed_options *options, meshsync_event_fn callback,
+    void *user, meshsync_watch **watch, meshsync_error *error);
 
 /**
- * Stop a watch. One last event, MESHSYNC_EVENT_END, comes; the handle is invalid at once. NULL is
- * allowed.
+ * Stop a watch. One last event, MESHSYNC_EVENT_END, comes; the handle is invalid at once. Closing
+ * the node ends all its watches in the same way. NULL is allowed.
  *
  * @threads Any. Does not block.
  * @since 0.1

@@ -21,9 +21,9 @@ typedef struct meshsync_path {
 
 /** A condition of a write, checked again by the writer at commit. */
 typedef enum meshsync_condition_kind {
-    MESHSYNC_IF_ANY = 0,    /**< Always. Kills every sibling present at commit. */
-    MESHSYNC_IF_ABSENT = 1, /**< Nothing lives at the path. */
-    MESHSYNC_IF_CONTEXT = 2, /**< What lives at the path is exactly what the context saw. */
+    MESHSYNC_IF_ANY = 0,      /**< Always. Kills every sibling present at commit. */
+    MESHSYNC_IF_ABSENT = 1,   /**< Nothing lives at the path. */
+    MESHSYNC_IF_CONTEXT = 2,  /**< What lives at the path is exactly what the context saw. */
     MESHSYNC_WITH_CONTEXT = 3 /**< Always, but kills only the siblings that the context saw. */
 } meshsync_condition_kind;
 
@@ -91,9 +91,11 @@ meshsync_txn_delete(meshsync_txn *txn, const char *collection, const meshsync_pa
  * @threads One at a time per transaction. Does not block.
  * @since 0.1
  */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_txn_add(meshsync_txn *txn, const char *collection, const meshsync_path *path,
-                 int64_t delta, meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_txn_add(meshsync_txn *txn,
+                                                                 const char *collection,
+                                                                 const meshsync_path *path,
+                                                                 int64_t delta,
+                                                                 meshsync_error *error);
 
 /**
  * Put an element into a set.
@@ -101,9 +103,11 @@ meshsync_txn_add(meshsync_txn *txn, const char *collection, const meshsync_path 
  * @threads One at a time per transaction. Does not block.
  * @since 0.1
  */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_txn_set_add(meshsync_txn *txn, const char *collection, meshsync_bytes key,
-                     meshsync_bytes element, meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_txn_set_add(meshsync_txn *txn,
+                                                                     const char *collection,
+                                                                     meshsync_bytes key,
+                                                                     meshsync_bytes element,
+                                                                     meshsync_error *error);
 
 /**
  * Take an element out of a set. A concurrent addition wins.
@@ -111,9 +115,11 @@ meshsync_txn_set_add(meshsync_txn *txn, const char *collection, meshsync_bytes k
  * @threads One at a time per transaction. Does not block.
  * @since 0.1
  */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_txn_set_remove(meshsync_txn *txn, const char *collection, meshsync_bytes key,
-                        meshsync_bytes element, meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_txn_set_remove(meshsync_txn *txn,
+                                                                        const char *collection,
+                                                                        meshsync_bytes key,
+                                                                        meshsync_bytes element,
+                                                                        meshsync_error *error);
 
 /**
  * Make a map (or set) exist at a path though nothing is in it.
@@ -121,9 +127,10 @@ meshsync_txn_set_remove(meshsync_txn *txn, const char *collection, meshsync_byte
  * @threads One at a time per transaction. Does not block.
  * @since 0.1
  */
-MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
-meshsync_txn_touch(meshsync_txn *txn, const char *collection, const meshsync_path *path,
-                   meshsync_error *error);
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_txn_touch(meshsync_txn *txn,
+                                                                   const char *collection,
+                                                                   const meshsync_path *path,
+                                                                   meshsync_error *error);
 
 /**
  * A snapshot of the space with the writes of this transaction on top, for every call in read.h. It
@@ -161,8 +168,8 @@ meshsync_txn_commit(meshsync_txn *txn, const meshsync_commit_options *options,
  * Outcome of an asynchronous commit. token and error are lent for the call. Runs on the node's
  * writer or network thread; must not block.
  */
-typedef void (*meshsync_commit_fn)(void *user, meshsync_status status,
-                                   const meshsync_token *token, const meshsync_error *error);
+typedef void (*meshsync_commit_fn)(void *user, meshsync_status status, const meshsync_token *token,
+                                   const meshsync_error *error);
 
 /**
  * Commit without waiting; many may be in flight. The transaction is gone whatever is returned. The

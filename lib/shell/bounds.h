@@ -13,6 +13,10 @@
 /* Writer: what one store transaction takes in, beside MSY_BATCH_OPS_MAX ops. */
 #define MSY_BATCH_COUNT_MAX 4096u
 #define MSY_BATCH_BYTES_MAX (32u << 20)
+/* Writer: after a batch of so many, the next waits a little for as many as half of them: those who
+ * were just answered are about to come back. At most an eighth of what the batch took, and this. */
+#define MSY_GATHER_COUNT_MIN 8u
+#define MSY_GATHER_US_MAX 2000
 /* Writer: between ticks of the replica machine, and between sweeps of dead readers, in ms. */
 #define MSY_WRITER_TICK_MS 1000
 #define MSY_WRITER_SWEEP_MS 10000

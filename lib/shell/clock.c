@@ -13,6 +13,20 @@ uint64_t msy_clock_mono_ms(void)
     return clock_ms(CLOCK_MONOTONIC);
 }
 
+uint64_t msy_clock_mono_us(void)
+{
+    struct timespec now = {0};
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+struct timespec msy_clock_timespec_us(uint64_t mono_us)
+{
+    struct timespec at = {.tv_sec = (time_t)(mono_us / 1000000),
+                          .tv_nsec = (long)(mono_us % 1000000) * 1000};
+    return at;
+}
+
 uint64_t msy_clock_unix_ms(void)
 {
     return clock_ms(CLOCK_REALTIME);

@@ -95,7 +95,7 @@ meshsync_status msy_writer_put(struct msy_writer *writer, struct msy_work *work,
         writer->last = &work->next;
         writer->inbox_count += 1;
         writer->inbox_bytes += work->weight;
-        if (writer->inbox_count == 1) {
+        if (writer->inbox_count == 1 || writer->inbox_count == writer->inbox_goal) {
             (void)pthread_cond_signal(&writer->filled);
         }
     }
@@ -439,6 +439,21 @@ static void writer_tick(struct msy_writer *writer)
     }
 }
 
+/* Under the lock, with work waiting: a batch that begins with the first of many that are about to
+ * come would sync to disk for one alone, and the others would wait for that. */
+static void writer_gather(struct msy_writer *writer)
+{
+    uint32_t goal = writer->last_count / 2;
+    uint64_t us = writer->last_us / 8 < MSY_GATHER_US_MAX ? writer->last_us / 8 : MSY_GATHER_US_MAX;
+    struct timespec at = msy_clock_timespec_us(msy_clock_mono_us() + us);
+    bool timed_out = writer->last_count < MSY_GATHER_COUNT_MIN;
+    writer->inbox_goal = goal;
+    while (!timed_out && writer->inbox_count < goal && !writer->stopping) {
+        timed_out = pthread_cond_timedwait(&writer->filled, &writer->lock, &at) == ETIMEDOUT;
+    }
+    writer->inbox_goal = 0;
+}
+
 /* Waits for work until the tick is due; false when the thread is to end. */
 static bool writer_wait(struct msy_writer *writer, uint64_t tick_at_ms, bool *resume)
 {
@@ -447,6 +462,9 @@ static bool writer_wait(struct msy_writer *writer, uint64_t tick_at_ms, bool *re
     (void)pthread_mutex_lock(&writer->lock);
     while (writer->first == NULL && !writer->stopping && !timed_out) {
         timed_out = pthread_cond_timedwait(&writer->filled, &writer->lock, &at) == ETIMEDOUT;
+    }
+    if (writer->first != NULL) {
+        writer_gather(writer);
     }
     bool goes_on = !writer->stopping;
     if (goes_on) {
@@ -488,7 +506,10 @@ static void *writer_main(void *user)
             msy_network_resume(&writer->node->network);
         }
         if (writer->count > 0) {
+            uint64_t start_us = msy_clock_mono_us();
+            writer->last_count = writer->count;
             writer_run(writer);
+            writer->last_us = msy_clock_mono_us() - start_us;
         }
         if (msy_clock_mono_ms() >= tick_at_ms) {
             writer_tick(writer);

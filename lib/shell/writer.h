@@ -55,6 +55,8 @@ struct msy_writer {
     uint32_t count;
     uint64_t id_first; /* Of the batch: works[i] has id_first + i. */
     uint64_t sweep_at_ms;
+    uint32_t last_count; /* Works of the last batch, and how long it took. */
+    uint64_t last_us;
     struct msy_replica_stats base; /* Of machines that were dropped. */
 
     pthread_mutex_t lock; /* Guards the rest. */
@@ -63,6 +65,7 @@ struct msy_writer {
     struct msy_work *first, **last;
     uint32_t inbox_count;
     size_t inbox_bytes;
+    uint32_t inbox_goal;    /* Not 0: filled is raised again when there are so many. */
     uint32_t inbox_waiting; /* Blocked callers that wait for room. */
     bool stopping;
     bool paused;            /* The links are not read until the inbox is down to the half. */
