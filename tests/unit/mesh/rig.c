@@ -113,10 +113,16 @@ void rig_open(struct rig *rig, uint32_t count)
     rig->events = calloc(RIG_EVENTS_MAX, sizeof *rig->events);
     assert_non_null(rig->events);
     for (uint32_t i = 0; i < count; i++) {
-        struct rig_node *node = node_add(rig, (uint8_t)(i + 1));
-        assert_int_equal(msy_store_open_memory(&rig->alloc, &node->store, NULL), MESHSYNC_OK);
-        node_machines(node);
+        (void)rig_add(rig);
     }
+}
+
+uint32_t rig_add(struct rig *rig)
+{
+    struct rig_node *node = node_add(rig, (uint8_t)(rig->count + 1));
+    assert_int_equal(msy_store_open_memory(&rig->alloc, &node->store, NULL), MESHSYNC_OK);
+    node_machines(node);
+    return node->index;
 }
 
 void rig_close(struct rig *rig)

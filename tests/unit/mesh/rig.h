@@ -79,6 +79,8 @@ void rig_restart(struct rig *rig, uint32_t node);
 /* Keeps a copy of a node's store, and restarts the node with that copy. */
 void rig_backup(struct rig *rig, uint32_t node);
 void rig_restore(struct rig *rig, uint32_t node);
+/* One more node, with nothing; its number. */
+uint32_t rig_add(struct rig *rig);
 /* A copy of a node, with its key and its store, as one more node. */
 uint32_t rig_clone(struct rig *rig, uint32_t node);
 /* Node 0 founds a space with an invitation; the others join and dial 0 (all: dial each other). */

@@ -496,6 +496,77 @@ static void a_left_space_is_shut(void **state)
     rig_close(&rig);
 }
 
+/* Its stream stands still, though the peer is not given up yet. */
+static void a_stream_that_stops_is_asked_for_elsewhere(void **state)
+{
+    (void)state;
+    open_joined(2);
+    for (uint32_t i = 0; i < 30; i++) {
+        rig_put_large(&rig, 0, "k", 100000);
+    }
+    assert_true(rig_settle(&rig, 5000));
+    uint32_t late = rig_add(&rig);
+    rig_join(&rig, late);
+    rig_dial(&rig, late, 0);
+    for (uint32_t i = 0; i < 1000 && rig_changes(&rig, late) < 5; i++) {
+        rig_run(&rig, 1);
+    }
+    rig_stick(&rig, 0, late);
+    assert_true(rig_changes(&rig, late) < rig_changes(&rig, 1));
+    rig_dial(&rig, late, 1);
+    rig_run(&rig, MSY_WANT_PROGRESS_MS + 200);
+    assert_int_equal(rig_sessions(&rig, late), 2);
+    assert_true(rig_same(&rig, 1, late));
+    rig_close(&rig);
+}
+
+/* What a change waits for is asked of whoever may have it, and so are pushes that never landed. */
+static void causes_are_asked_for(void **state)
+{
+    (void)state;
+    open_joined(2);
+    struct rig_node *node = &rig.nodes[1];
+    node->deaf = true; /* A push is taken, and lost. */
+    rig_put(&rig, 0, "k", "lost");
+    rig_run(&rig, 5);
+    assert_int_equal(node->mesh->submits_count, 1);
+    struct msy_mesh_event received = {.type = MSY_MESH_RECEIVED, .id = node->mesh->submits[0].id};
+    rig_event(&rig, 1, &received);
+    node->deaf = false;
+    struct msy_mesh_event missing = {
+        .type = MSY_MESH_MISSING, .space = node->space, .tip = rig_tip(&rig, 0)};
+    rig_event(&rig, 1, &missing);
+    assert_true(rig_settle(&rig, MSY_PUSH_LANDS_MS + 200));
+    assert_true(rig_same(&rig, 0, 1));
+    rig_close(&rig);
+}
+
+/* What is known of peers that are gone is bounded: who was seen longest ago is forgotten. */
+static void memory_of_peers_is_bounded(void **state)
+{
+    (void)state;
+    uint32_t holders = 0;
+    open_joined(2);
+    rig_put(&rig, 0, "a", "b");
+    struct msy_tip tip = rig_tip(&rig, 0);
+    assert_true(rig_settle(&rig, 1000));
+    struct msy_mesh *mesh = rig.nodes[0].mesh;
+    struct msy_mesh_link *link = mesh->links[0];
+    uint8_t device[MSY_DEVICE_BYTES];
+    memcpy(device, link->device, sizeof device);
+    for (uint32_t i = 0; i < MSY_KNOWN_MAX + 10; i++) {
+        msy_put_be32(link->device, i); /* As if others had been here. */
+        mesh->now_ms += 1;
+        msy_ack_keep(mesh, link, link->channels[0]);
+    }
+    memcpy(link->device, device, sizeof device);
+    assert_int_equal(mesh->known_count, MSY_KNOWN_MAX);
+    assert_int_equal(msy_mesh_holders(mesh, rig.nodes[0].space, &tip.actor, tip.seq, &holders),
+                     MESHSYNC_OK);
+    assert_int_equal(holders, MSY_KNOWN_MAX + 1);
+    rig_close(&rig);
+}
+
 static void silence_when_there_is_nothing_to_say(void **state)
 {
     (void)state;
@@ -537,6 +608,9 @@ int main(void)
         cmocka_unit_test(a_writer_that_never_rests_is_caught_up_with),
         cmocka_unit_test(peers_are_shown),
         cmocka_unit_test(holders_are_remembered),
+        cmocka_unit_test(a_stream_that_stops_is_asked_for_elsewhere),
+        cmocka_unit_test(causes_are_asked_for),
+        cmocka_unit_test(memory_of_peers_is_bounded),
         cmocka_unit_test(members_introduce_themselves),
         cmocka_unit_test(an_old_backup_hears_of_members),
         cmocka_unit_test(a_left_space_is_shut),
