@@ -160,7 +160,8 @@ const char *show_bytes(uint64_t bytes, char out[32]);
 
 /* dispatch.c: runs the handler, whose node is open. Returns the exit code. */
 int cli_run(struct cli_context *ctx);
-/* dispatch.c: runs the parsed command where it belongs: here, in the running node, or on the store. */
+/* dispatch.c: runs the parsed command where it belongs: here, in the running node, or on the
+ * store. */
 int cli_dispatch(struct cli_context *ctx);
 
 #endif

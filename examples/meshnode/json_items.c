@@ -110,7 +110,8 @@ static int items_step(struct item_reader *reader, int closing, const char **wron
     return 1;
 }
 
-/* A member of the object: an item of its own, or with inner the way into its array. 2: look again. */
+/* A member of the object: an item of its own, or with inner the way into its array. 2: look
+ * again. */
 static int items_member(struct item_reader *reader, json_t **item, const char **wrong)
 {
     json_t *name = NULL;

@@ -118,7 +118,8 @@ def registers(case, space):
     case.one("write", *put, "text", "gr\u00fc\u00df dich")
     got = case.one("get", *get, "text")
     case.checks.equal((got.get("key"), got.get("value"), got.get("conflict"),
-                       len(got.get("siblings", []))), ("text", "gr\u00fc\u00df dich", False, 1), "get")
+                       len(got.get("siblings", []))),
+                      ("text", "gr\u00fc\u00df dich", False, 1), "get")
     case.checks.equal(case.node.run(*get, "text").out, "gr\u00fc\u00df dich\n", "get in words")
     values = (("42", 42, None), ("-7", -7, None), ("1.5", 1.5, None), ("true", True, None),
               ("null", None, None), ('"s"', "s", None), ("[1, {\"a\":2}]", [1, {"a": 2}], None),
@@ -136,7 +137,8 @@ def registers(case, space):
     case.checks.equal(sorted(case.one("get", *get, "file").get("value", {})), ["b64"], "b64")
     case.one("write", *put, "file", "--file", "-", data="text from a pipe")
     got = case.one("get", *get, "file")
-    case.checks.equal((got.get("value"), got.get("type")), ("text from a pipe", "bytes"), "--file -")
+    case.checks.equal((got.get("value"), got.get("type")), ("text from a pipe", "bytes"),
+                      "--file -")
     packed = case.place.write("one.msgpack", b"\x81\xa1a\x01")
     case.one("write", *put, "packed", "--file", packed, "--msgpack")
     case.checks.equal(case.one("get", *get, "packed").get("type"), "msgpack", "msgpack")
@@ -333,14 +335,15 @@ def imports(case, space):
         case.node.run("collection", space, collection, "--type", "register")
         made = case.one("import", "import", space, collection, case.place.write(name, text),
                         "--key", "code")
-        case.checks.equal((made.get("rows"), made.get("transactions")), (2500, 3), f"rows of {name}")
+        case.checks.equal((made.get("rows"), made.get("transactions")), (2500, 3),
+                          f"rows of {name}")
         found = case.node.json("scan", space, collection, "--from", "c2499").one()
         wanted = rows[2499] if name != "rows.csv" else {**rows[2499], "n": "2499"}
         case.checks.equal(found.get("value"), wanted, f"the last row of {name}")
     case.node.run("collection", space, "in-maps", "--type", "map")
     case.one("import", "import", space, "in-maps", case.place.path("rows.jsonl"), "--key", "code")
-    case.checks.equal(case.one("mget-field", "mget", space, "in-maps", "c0007", "n").get("value"), 7,
-                      "members become fields")
+    field = case.one("mget-field", "mget", space, "in-maps", "c0007", "n")
+    case.checks.equal(field.get("value"), 7, "members become fields")
     piped = case.one("import", "import", space, "in-maps", "-", "--key", "id", "--format", "json",
                      data='{"a":[{"id":7,"deep":{"er":1}}],"b":2}')
     case.checks.equal(piped.get("rows"), 1, "import from standard input")
@@ -350,8 +353,8 @@ def imports(case, space):
     case.one("import", "import", space, "registers", members)
     case.checks.equal(case.one("get", "get", space, "registers", "c").get("value"), {"b64": "_w"},
                       "one object of keys and values")
-    words = case.node.run("import", space, "in-maps", case.place.path("rows.jsonl"), "--key", "code",
-                          "-v")
+    words = case.node.run("import", space, "in-maps", case.place.path("rows.jsonl"), "--key",
+                          "code", "-v")
     case.checks.that("2,500 rows" in words.out and "rows" in words.err, "in words, with progress",
                      words)
     bad_imports(case, space)
@@ -395,8 +398,8 @@ def bad_imports(case, space):
 
 
 def exports(case, space):
-    values = [1, -5, 2.5, 1e300, True, None, "text", "b64:text", "", " padded ", 'quo"te,\r\n', [1, {}],
-              {"b64": "_wA"}]
+    values = [1, -5, 2.5, 1e300, True, None, "text", "b64:text", "", " padded ", 'quo"te,\r\n',
+              [1, {}], {"b64": "_wA"}]
     lines = [{"key": f"v{i}", "value": value} for i, value in enumerate(values)]
     lines += [{"key": {"b64": "_w"}, "value": "key of bytes"},
               {"key": "b64:", "value": "key like bytes"},
@@ -476,7 +479,8 @@ def whole(case, space):
     case.one("digest", "digest", space)
     case.checks.that("digest" in case.node.run("digest", space).out, "digest in words")
     report = case.one("verify", "verify", space)
-    case.checks.that(report.get("changes", 0) > 20 and report.get("ops", 0) > 2500, "verify", report)
+    case.checks.that(report.get("changes", 0) > 20 and report.get("ops", 0) > 2500, "verify",
+                     report)
     case.checks.that("is sound" in case.node.run("verify", space).out, "verify in words")
     token = case.one("write", "put", space, "registers", "waited", "x").get("version", "")
     case.checks.equal(case.one("wait", "wait", space, "--version", token).get("version"), token,
@@ -505,7 +509,8 @@ def whole(case, space):
     case.checks.equal(answer.code, 4, "what is no backup is not restored")
     left = case.one("space-leave", "space", "leave", space)
     case.checks.equal(left.get("erased"), False, "left")
-    case.checks.equal(case.one("space-info", "space", "info", space).get("left"), True, "it says so")
+    case.checks.equal(case.one("space-info", "space", "info", space).get("left"), True,
+                      "it says so")
     case.checks.equal(case.one("get", "get", space, "registers", "waited").get("value"), "x",
                       "data stays after leaving")
     erased = case.one("space-leave", "space", "leave", space, "--erase")

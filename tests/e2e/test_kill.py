@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shows that nothing acknowledged is lost when a node is killed by SIGKILL at random moments while
 four clients write: MESHSYNC_KILLS times (default 50) the node is killed and started again, what was
-acknowledged outside of it is looked for, transactions are whole, and the store is sound. A peer that
-runs all the time ends with the same data. MESHSYNC_SEED repeats the moments."""
+acknowledged outside of it is looked for, transactions are whole, and the store is sound. A peer
+that runs all the time ends with the same data. MESHSYNC_SEED repeats the moments."""
 
 import json
 import os
@@ -164,12 +164,15 @@ def kill_command(checks, place, chance):
     node.run("space", "create", "s")
     node.run("collection", "s", "left", "--type", "register")
     acknowledged, tried, killed = set(), set(), 0
+    begin = time.monotonic()
+    node.run("del", "s", "left", "nothing")
+    life = time.monotonic() - begin
     for i in range(2 * KILLS):
         key = f"k{i:05}"
         tried.add(key)
         process = subprocess.Popen([MESHNODE, "-d", node.folder, "put", "s", "left", key, "v"],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(chance.uniform(0, 0.012))
+        time.sleep(chance.uniform(0, 1.5 * life))
         process.kill()
         code = process.wait()
         killed += code == -9
