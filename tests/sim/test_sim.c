@@ -174,6 +174,9 @@ static void trouble_disk(uint32_t node, enum trouble what)
     if (what == TROUBLE_RESTORE && msy_sim_node(world.sim, node)->backup == NULL) {
         return;
     }
+    if (!world_survives(&world, node)) {
+        return; /* Who loses every copy of a space has lost it. */
+    }
     world_forsake(&world, node);
     if (what == TROUBLE_RESTORE) {
         status = meshsync_sim_restore(world.sim, node, &error);

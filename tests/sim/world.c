@@ -121,6 +121,7 @@ void world_open(struct world *world, uint64_t seed, uint32_t nodes_count)
         world_fail(world, "the beginning: %s: %s", meshsync_status_name(status), error.message);
     }
     world_follow(world);
+    world->base_count = world->model.count;
 }
 
 void world_close(struct world *world)
@@ -201,6 +202,21 @@ void world_follow(struct world *world)
     for (uint32_t i = 0; i < world->sim->nodes_count; i++) {
         world_follow_node(world, i);
     }
+}
+
+bool world_survives(struct world *world, uint32_t node)
+{
+    world_follow(world);
+    for (uint32_t i = 0; i < world->sim->nodes_count; i++) {
+        uint32_t has = 0;
+        for (uint32_t k = 0; i != node && k < world->base_count; k++) {
+            has += model_set_has(&world->nodes[i].accepted, k) ? 1 : 0;
+        }
+        if (has == world->base_count) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void world_forsake(struct world *world, uint32_t node)

@@ -73,6 +73,7 @@ struct world {
     struct model model;
     uint64_t seed;
     struct world_node nodes[MESHSYNC_SIM_NODES_MAX];
+    uint32_t base_count;          /* Changes of the beginning. */
     struct model_set may_be_lost; /* Changes whose only copies were on a disk that was lost. */
     struct world_write writes[WORLD_WRITES_MAX];
     uint32_t writes_count;
@@ -104,6 +105,8 @@ void world_act(struct world *world, uint32_t node);
 
 /* Takes what is new in the nodes' logs; each change must come after its causes. */
 void world_follow(struct world *world);
+/* Is the beginning of the space, with the invitation, held by a node other than this one? */
+bool world_survives(struct world *world, uint32_t node);
 /* A node's disk is about to be replaced: what only it holds may be lost. */
 void world_forsake(struct world *world, uint32_t node);
 /* And was: its log begins again. */
