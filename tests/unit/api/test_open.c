@@ -11,6 +11,8 @@
 
 #include <uv.h>
 
+#include "store/schema.h"
+
 enum { OPEN_TIMES = 200 };
 
 static void test_own_thread(void **state)
@@ -268,6 +270,63 @@ static void test_nothing_made(void **state)
     api_remove(folder);
 }
 
+/* Writes what a later version would: a higher number of the format, and a record unknown here. */
+static void open_as_of_later(const char *folder)
+{
+    struct msy_alloc alloc;
+    struct msy_store *store = NULL;
+    struct msy_store_txn *txn = NULL;
+    meshsync_error error = {0};
+    uint8_t version[4];
+    msy_alloc_init(&alloc, NULL, NULL, 0);
+    const struct msy_store_options options = {
+        .alloc = &alloc, .path = folder, .map_bytes = 64 << 20, .readers_max = 8};
+    msy_put_be32(version, MSY_SCHEMA_VERSION + 1);
+    API_OK(msy_store_open_lmdb(&options, &store, &error));
+    API_OK(msy_store_begin(store, MSY_TXN_WRITE, &txn));
+    API_OK(msy_store_put(txn, MSY_TABLE_META, msy_key_name(MSY_META_FORMAT),
+                         msy_bytes(version, sizeof version), MSY_PUT_ANY));
+    API_OK(msy_store_commit(txn));
+    msy_store_close(store);
+}
+
+static void open_read_file(const char *folder, const char *name, uint8_t *bytes, size_t max,
+                           size_t *len)
+{
+    char path[API_PATH_BYTES_MAX];
+    api_join(path, folder, name);
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    *len = fread(bytes, 1, max, file);
+    assert_true(*len > 0 && *len < max);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void test_a_later_version_is_left_alone(void **state)
+{
+    enum { FILE_BYTES_MAX = 4 << 20 };
+    static uint8_t before[FILE_BYTES_MAX];
+    static uint8_t after[FILE_BYTES_MAX];
+    meshsync_error error = {0};
+    char folder[API_PATH_BYTES_MAX];
+    meshsync_node *node = NULL;
+    size_t len = 0;
+    size_t len_after = 0;
+    (void)state;
+    api_folder(folder);
+    API_OK(meshsync_node_close(api_open(folder)));
+    open_as_of_later(folder);
+    open_read_file(folder, "data.mdb", before, sizeof before, &len);
+    meshsync_options options = api_options(folder);
+    API_FAILS(MESHSYNC_E_STORE_VERSION, meshsync_node_open(&options, &node, &error));
+    options.mode = MESHSYNC_MODE_READ;
+    API_FAILS(MESHSYNC_E_STORE_VERSION, meshsync_node_open(&options, &node, &error));
+    open_read_file(folder, "data.mdb", after, sizeof after, &len_after);
+    assert_int_equal(len, len_after);
+    assert_memory_equal(before, after, len);
+    api_remove(folder);
+}
+
 static void test_forked(void **state)
 {
     char folder[API_PATH_BYTES_MAX];
@@ -346,10 +405,15 @@ static void test_async_close(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_own_thread),      cmocka_unit_test(test_callers_loop),
-        cmocka_unit_test(test_external),        cmocka_unit_test(test_states),
-        cmocka_unit_test(test_other_processes), cmocka_unit_test(test_same_process),
-        cmocka_unit_test(test_nothing_made),    cmocka_unit_test(test_forked),
+        cmocka_unit_test(test_own_thread),
+        cmocka_unit_test(test_callers_loop),
+        cmocka_unit_test(test_external),
+        cmocka_unit_test(test_states),
+        cmocka_unit_test(test_other_processes),
+        cmocka_unit_test(test_same_process),
+        cmocka_unit_test(test_nothing_made),
+        cmocka_unit_test(test_a_later_version_is_left_alone),
+        cmocka_unit_test(test_forked),
         cmocka_unit_test(test_async_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
