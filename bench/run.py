@@ -57,8 +57,8 @@ def number(value):
 
 
 def table(results):
-    lines = ["| what | n | unit | bare, median (min to max) | meshsync, median (min to max) | ratio |",
-             "| --- | --- | --- | --- | --- | --- |"]
+    lines = ["| what | n | unit | bare, median (min to max) | meshsync, median (min to max) "
+             "| ratio |", "| --- | --- | --- | --- | --- | --- |"]
     for result in results:
         cells = [f"{result['bench']}: {result['what']}", f"{result['n']:,}", result["unit"]]
         for side in ("bare", "meshsync"):

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The programs of docs/embedding.md do what it says: a node on its own thread, on the caller's loop,
- * turned by hand, behind a queue, and beside a writer. */
+/* The programs of docs/embedding.md do what it says: a node on its own thread, on the caller's
+ * loop, turned by hand, and behind a queue. */
 #include "unit/api/api_kit.h"
 
 #include <poll.h>
