@@ -55,7 +55,7 @@ void meshsync_sim_txn_abort(meshsync_sim_txn *txn)
 
 static meshsync_status request_add(meshsync_sim_txn *txn, enum msy_intent_type type,
                                    const char *collection, const meshsync_path *path,
-                                   struct msy_intent *intent)
+                                   const struct msy_intent *intent)
 {
     uint8_t encoded[MESHSYNC_PATH_BYTES_MAX];
     size_t encoded_len = 0;
@@ -67,10 +67,11 @@ static meshsync_status request_add(meshsync_sim_txn *txn, enum msy_intent_type t
             return MESHSYNC_E_LIMIT;
         }
     }
-    intent->type = type;
-    intent->collection = msy_key_name(collection);
-    intent->path = msy_bytes(encoded, encoded_len);
-    return msy_request_add(&txn->work->request, intent);
+    struct msy_intent whole = *intent;
+    whole.type = type;
+    whole.collection = msy_key_name(collection);
+    whole.path = msy_bytes(encoded, encoded_len);
+    return msy_request_add(&txn->work->request, &whole);
 }
 
 static void request_condition(struct msy_intent *intent, const meshsync_condition *condition)

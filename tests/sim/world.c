@@ -100,7 +100,8 @@ void world_open(struct world *world, uint64_t seed, uint32_t nodes_count)
     meshsync_sim_options_init(&options, sizeof options);
     options.seed = seed;
     options.nodes_count = nodes_count;
-    if (world->loud && strcmp(getenv("MESHSYNC_VERBOSE"), "2") == 0) {
+    const char *verbose = getenv("MESHSYNC_VERBOSE");
+    if (verbose != NULL && strcmp(verbose, "2") == 0) {
         options.log = world_log;
     }
     if (meshsync_sim_new(&options, &world->sim, &error) != MESHSYNC_OK) {
