@@ -5,7 +5,8 @@
  * Frames: u8 type, u32 length (little endian), that many bytes.
  *   client: 'A' u8 version, u8 flags, then the words of the command, each ended by a zero, once;
  *           'I' bytes of standard input, as often as needed; 'E' its end.
- *   node:   'O' standard output, 'X' standard error, as they come; 'R' u8 exit code, the last.
+ *   node:   'O' standard output, 'X' standard error, as they come; 'R' u8 exit code, the last;
+ *           or 'B', empty and alone: too many commands run already.
  * A client that goes away ends its command.
  */
 #ifndef MESHNODE_CONTROL_H
@@ -22,7 +23,8 @@ enum control_type {
     CONTROL_INPUT_END = 'E',
     CONTROL_OUT = 'O',
     CONTROL_ERR = 'X',
-    CONTROL_RESULT = 'R'
+    CONTROL_RESULT = 'R',
+    CONTROL_BUSY = 'B'
 };
 
 enum control_flag { CONTROL_ERR_TTY = 1, CONTROL_OUT_TTY = 2 };

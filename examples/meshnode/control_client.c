@@ -89,6 +89,11 @@ static bool client_frame(struct control_client *client, uint8_t type, const uint
         client->done = len == 1;
         client->code = len == 1 ? data[0] : CLI_EXIT_UNREACHABLE;
         return client->done;
+    case CONTROL_BUSY:
+        client->done = true;
+        client->code = cli_fail(client->ctx, MESHSYNC_E_BUSY,
+                                "the running node serves as many commands as it can");
+        return true;
     case CONTROL_ARGS:
     case CONTROL_INPUT:
     case CONTROL_INPUT_END: break;

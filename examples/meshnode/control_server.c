@@ -264,14 +264,9 @@ static bool server_spawn(struct control_server *server, int fd)
 
 static void server_refuse(int fd)
 {
-    static const char words[] = "meshnode: the running node serves as many commands as it can\n";
-    uint8_t frame[2 * CONTROL_HEAD_BYTES + sizeof words];
-    control_head_write(frame, CONTROL_ERR, sizeof words - 1);
-    memcpy(frame + CONTROL_HEAD_BYTES, words, sizeof words - 1);
-    uint8_t *result = frame + CONTROL_HEAD_BYTES + sizeof words - 1;
-    control_head_write(result, CONTROL_RESULT, 1);
-    result[CONTROL_HEAD_BYTES] = CLI_EXIT_REFUSED;
-    (void)send(fd, frame, sizeof frame, MSG_NOSIGNAL | MSG_DONTWAIT);
+    uint8_t head[CONTROL_HEAD_BYTES];
+    control_head_write(head, CONTROL_BUSY, 0);
+    (void)send(fd, head, sizeof head, MSG_NOSIGNAL | MSG_DONTWAIT); /* It may be gone. */
 }
 
 static void *server_thread(void *user)

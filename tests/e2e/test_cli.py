@@ -641,6 +641,61 @@ def long_folder(checks, place):
         checks.equal(node.stop(), 0, "and stops")
 
 
+def control_socket(checks, place):
+    """What comes to the control socket cannot hurt the node, and who goes away ends its command."""
+    node = place.node("control")
+    node.run("space", "create", "s")
+    if not checks.that(node.start(), "run"):
+        return
+    path = os.path.join(node.folder, "control.sock")
+    tasks = f"/proc/{node.process.pid}/task"
+    idle = len(os.listdir(tasks))
+
+    def connect():
+        link = socket.socket(socket.AF_UNIX)
+        link.connect(path)
+        return link
+    for junk in (b"", b"A", b"\0" * 64, b"A\xff\xff\xff\xff", b"A\x02\0\0\0\x01\0", b"I\x01\0\0\0x",
+                 b"A\x03\0\0\0\x09\0\0", b"A\x04\0\0\0\x01\0x\0", os.urandom(4096)):
+        with connect() as link:
+            link.sendall(junk)
+    with connect() as link:
+        link.sendall(b"A\x0b\0\0\0\x01\0txn\0--\0s\0" + b"I\xff\xff\xff\x7f")
+        checks.that(b"R" in link.makefile("rb").read(), "a part that is too long ends the command")
+    checks.equal(node.run("id").code, 0, "the node goes on")
+    many = [connect() for _ in range(64)]
+    time.sleep(0.3)
+    answer = node.json("id")
+    checks.that(answer.code == 5 and answer.error().get("name") == "MESHSYNC_E_BUSY",
+                "too many commands at once", answer)
+    for link in many:
+        link.close()
+    checks.that(until(lambda: node.run("id").code == 0, 5), "who goes away makes room")
+    checks.that(until(lambda: len(os.listdir(tasks)) <= idle, 5), "no thread is left of them")
+    watching = [subprocess.Popen([MESHNODE, "-d", node.folder, "watch", "s"],
+                                 stdout=subprocess.DEVNULL) for _ in range(5)]
+    checks.that(until(lambda: len(os.listdir(tasks)) >= idle + 5, 5), "each watch has a thread")
+    for process in watching:
+        process.kill()
+        process.wait()
+    checks.that(until(lambda: len(os.listdir(tasks)) <= idle, 5), "which ends with its client")
+    checks.equal(node.stop(), 0, "stop")
+
+
+def demo(checks, shapes, place):
+    env = {**os.environ, "TMPDIR": place.folder}
+    answer = command(None, "demo", "--json", env=env)
+    checks.that(answer.code == 0 and shapes.wrong("demo", answer.one()) == "", "demo", answer)
+    process = subprocess.Popen([MESHNODE, "demo"], env=env, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+    time.sleep(0.7)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    checks.that(process.returncode != 0 and b"\x1b" not in out, "the demo is interrupted", err)
+    left = [name for name in os.listdir(place.folder) if name.startswith("meshnode-demo")]
+    checks.equal(left, [], "the demo cleans up")
+
+
 def second_writer(checks, place):
     """Writers take turns on the store; many of them leave one entry in the version vector."""
     node = place.node("turns")
@@ -685,10 +740,8 @@ def test(checks):
             checks.equal(node.stop(), 0, "stop")
         long_folder(checks, place)
         second_writer(checks, place)
-        demo = command(None, "demo", "--json", env={**os.environ, "TMPDIR": place.folder})
-        checks.that(demo.code == 0 and shapes.wrong("demo", demo.one()) == "", "demo", demo)
-        left = [name for name in os.listdir(place.folder) if name.startswith("meshnode-demo")]
-        checks.equal(left, [], "the demo cleans up")
+        control_socket(checks, place)
+        demo(checks, shapes, place)
         unused = sorted(set(shapes.shapes) - shapes.used)
         checks.equal(unused, [], "every form in docs/cli.md was seen")
 
