@@ -19,6 +19,7 @@ int main(void)
     meshsync_options_init(&options, sizeof options);
     options.path = "hello-data";
 
+    /* [hello] */
     meshsync_status status = meshsync_node_open(&options, &node, &error);
     if (status == MESHSYNC_OK) {
         status = meshsync_space_find(node, "home", &space, &error);
@@ -39,6 +40,7 @@ int main(void)
     if (status == MESHSYNC_OK) {
         status = meshsync_get(snapshot, "notes", &(meshsync_path){&key, 1}, &entry, &error);
     }
+    /* [hello end] */
     if (status == MESHSYNC_OK) {
         printf("%.*s\n", (int)entry.value.bytes.len, (const char *)entry.value.bytes.data);
     } else {

@@ -38,7 +38,7 @@ def exported_symbols(lib):
                           check=True)
     names = [line.split() for line in done.stdout.splitlines()]
     # The version node itself is an absolute symbol.
-    return sorted(name for _, kind, name in names if kind != "A")
+    return sorted(name.split("@", 1)[0] for _, kind, name in names if kind != "A")
 
 
 def run_c(program):
