@@ -43,7 +43,7 @@ static int read_missing(struct reading *reading, meshsync_status status, const c
     if (status != MESHSYNC_E_NOT_FOUND) {
         return reading_fail(reading, status);
     }
-    meshsync_collection_info info;
+    meshsync_collection_info info = {.size = sizeof info};
     int code = find_collection(reading->ctx, reading->space, collection, &info);
     if (code != CLI_EXIT_DONE) {
         return code; /* That there is no such collection says more. */
@@ -158,7 +158,7 @@ int cmd_scan(struct cli_context *ctx, int argc, char **argv)
     options.direction =
         cli_given(&ctx->args, CLI_OPT_REVERSE) ? MESHSYNC_DESCENDING : MESHSYNC_ASCENDING;
     struct reading reading;
-    meshsync_collection_info info;
+    meshsync_collection_info info = {.size = sizeof info};
     int code = reading_open(&reading, ctx, argv[0]);
     if (code == CLI_EXIT_DONE) {
         code = find_collection(ctx, reading.space, argv[1], &info);
@@ -237,7 +237,7 @@ static int members_ask(struct reading *reading, char **argv, int argc)
 int cmd_members(struct cli_context *ctx, int argc, char **argv)
 {
     struct reading reading;
-    meshsync_collection_info info;
+    meshsync_collection_info info = {.size = sizeof info};
     int code = reading_open(&reading, ctx, argv[0]);
     if (code == CLI_EXIT_DONE) {
         code = find_collection(ctx, reading.space, argv[1], &info);
@@ -323,7 +323,7 @@ int cmd_mget(struct cli_context *ctx, int argc, char **argv)
         }
     }
     struct reading reading;
-    meshsync_collection_info info;
+    meshsync_collection_info info = {.size = sizeof info};
     int code = reading_open(&reading, ctx, argv[0]);
     if (code == CLI_EXIT_DONE) {
         code = find_collection(ctx, reading.space, argv[1], &info);

@@ -287,7 +287,7 @@ bool demo_part_cut(struct demo *demo)
     if (!demo_cut(demo, &demo->nodes[CEDAR])) {
         return false;
     }
-    demo_say(demo, "cedar has no session any more (cut %.1f s ago). Meanwhile, concurrently:",
+    demo_say(demo, "after %.1f s of taking its peers away cedar is alone. Meanwhile, concurrently:",
              (double)(monotonic_ms() - begin_ms) / 1000);
     if (!demo_write_amber(demo) || !demo_write_cedar(demo)) {
         return false;

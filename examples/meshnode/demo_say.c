@@ -13,6 +13,9 @@ static const char demo_plain[] = "\033[0m";
 static void say_coloured(struct demo *demo, const char *colour, const char *text)
 {
     struct io *io = &demo->ctx->io;
+    if (text[0] == '\0') {
+        return;
+    }
     io_text(io, demo->colour ? colour : "");
     io_text(io, text);
     io_text(io, demo->colour ? demo_plain : "");

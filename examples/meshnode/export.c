@@ -140,7 +140,7 @@ int cmd_export(struct cli_context *ctx, int argc, char **argv)
         return cli_usage(ctx, "--format takes jsonl or csv, not '%s'", format);
     }
     struct export_run run = {.collection = argv[1]};
-    meshsync_collection_info info;
+    meshsync_collection_info info = {.size = sizeof info};
     int code = reading_open(&run.reading, ctx, argv[0]);
     if (code == CLI_EXIT_DONE) {
         code = find_collection(ctx, run.reading.space, argv[1], &info);

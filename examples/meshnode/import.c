@@ -411,7 +411,7 @@ int cmd_import(struct cli_context *ctx, int argc, char **argv)
 {
     (void)argc;
     struct import import = {.ctx = ctx, .key = cli_text(&ctx->args, CLI_OPT_KEY)};
-    meshsync_collection_info info;
+    meshsync_collection_info info = {.size = sizeof info};
     const char *format = import_format(ctx, argv[2]);
     if (format == NULL) {
         return cli_usage(ctx, "--format jsonl, json or csv is needed for '%s'", argv[2]);

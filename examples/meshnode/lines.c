@@ -21,7 +21,7 @@ void line_reader_fini(struct line_reader *reader)
 /* Moves what is left to the front and reads more behind it. Words on failure. */
 static const char *lines_fill(struct line_reader *reader)
 {
-    if (reader->at > 0) {
+    if (reader->data != NULL && reader->at > 0) {
         memmove(reader->data, reader->data + reader->at, reader->len - reader->at);
         reader->len -= reader->at;
         reader->at = 0;
@@ -55,7 +55,8 @@ int line_reader_next(struct line_reader *reader, char **line, size_t *len, const
     for (;;) {
         char *from = reader->data != NULL ? reader->data + reader->at : NULL;
         size_t left = reader->len - reader->at;
-        char *end = left > searched ? memchr(from + searched, '\n', left - searched) : NULL;
+        char *end =
+            from != NULL && left > searched ? memchr(from + searched, '\n', left - searched) : NULL;
         if (end == NULL && reader->ended && left > 0) {
             end = from + left;
         }
