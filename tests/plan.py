@@ -263,7 +263,8 @@ COVERAGE = (build("coverage", "tests"), Stage(tests("coverage", timeout_s=900, *
 PLANS = {
     # The other plans are not green yet, and therefore goals of their own: make asan, tsan,
     # valgrind, fuzz, coverage, lint, rules.
-    "check": Plan(30, BUILD_PLAIN, Stage(contracts), Stage(tests("plain", **CHECK)),
+    "check": Plan(30, BUILD_PLAIN, BUILD_ASAN, Stage(contracts), Stage(tests("plain", **CHECK)),
+                  ASAN_TESTS, Stage(fuzz_replay),
                   Stage(end_to_end, parallel=False)),
     "campaign": Plan(50, BUILD_PLAIN,
                      Stage(tests("plain", ("laws/", "sim/"), 900, label="more", **CAMPAIGN))),
