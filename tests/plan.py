@@ -274,7 +274,7 @@ PLANS = {
     "check": Plan(30, BUILD_PLAIN, BUILD_ASAN, Stage(contracts), Stage(tests("plain", **CHECK)),
                   ASAN_TESTS, Stage(fuzz_replay),
                   Stage(end_to_end, parallel=False)),
-    "campaign": Plan(50, BUILD_PLAIN, VALGRIND_UNIT,
+    "campaign": Plan(50, BUILD_PLAIN, *TSAN, VALGRIND_UNIT,
                      Stage(tests("plain", ("laws/", "sim/"), 900, label="more", **CAMPAIGN))),
     "tests": Plan(30, BUILD_PLAIN, Stage(tests("plain"))),
     "asan": Plan(60, BUILD_ASAN, ASAN_TESTS, Stage(fuzz_replay)),
