@@ -28,8 +28,7 @@ void msy_hlc_observe(struct msy_hlc *hlc, uint64_t stamp)
     }
 }
 
-bool msy_hlc_too_far(const struct msy_hlc *hlc, uint64_t stamp, uint64_t wall_ms,
-                     uint64_t ahead_ms)
+bool msy_hlc_too_far(const struct msy_hlc *hlc, uint64_t stamp, uint64_t wall_ms, uint64_t ahead_ms)
 {
     uint64_t own_ms = msy_hlc_ms(hlc->last);
     uint64_t now_ms = own_ms > wall_ms ? own_ms : wall_ms;

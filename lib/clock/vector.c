@@ -43,8 +43,7 @@ static bool vector_at(const struct msy_vector *vector, uint32_t at, const struct
     return at < vector->count && msy_actor_equal(&vector->tips[at].actor, actor);
 }
 
-const struct msy_tip *msy_vector_get(const struct msy_vector *vector,
-                                     const struct msy_actor *actor)
+const struct msy_tip *msy_vector_get(const struct msy_vector *vector, const struct msy_actor *actor)
 {
     uint32_t at = vector_lower(vector, actor);
     return vector_at(vector, at, actor) ? &vector->tips[at] : NULL;
@@ -62,9 +61,8 @@ static meshsync_status vector_grow(struct msy_vector *vector, uint32_t count)
         }
         cap *= 2;
     }
-    struct msy_tip *tips = (struct msy_tip *)msy_resize(vector->alloc, vector->tips,
-                                                        vector->cap * sizeof *tips,
-                                                        cap * sizeof *tips);
+    struct msy_tip *tips = (struct msy_tip *)msy_resize(
+        vector->alloc, vector->tips, vector->cap * sizeof *tips, cap * sizeof *tips);
     if (tips == NULL) {
         return MESHSYNC_E_NO_MEMORY;
     }
@@ -86,8 +84,7 @@ meshsync_status msy_vector_raise(struct msy_vector *vector, const struct msy_tip
     if (status != MESHSYNC_OK) {
         return status;
     }
-    memmove(&vector->tips[at + 1], &vector->tips[at],
-            (vector->count - at) * sizeof *vector->tips);
+    memmove(&vector->tips[at + 1], &vector->tips[at], (vector->count - at) * sizeof *vector->tips);
     vector->tips[at] = *tip;
     vector->count += 1;
     return MESHSYNC_OK;

@@ -202,8 +202,7 @@ static meshsync_status leaf_write_counter(const struct msy_leaf *leaf, struct ms
     return status;
 }
 
-meshsync_status msy_leaf_write(const struct msy_leaf *leaf, meshsync_bytes key,
-                               struct msy_buf *out)
+meshsync_status msy_leaf_write(const struct msy_leaf *leaf, meshsync_bytes key, struct msy_buf *out)
 {
     size_t start = out->len;
     uint8_t head = (uint8_t)(LEAF_VERSION | (leaf->has_counter ? LEAF_COUNTER : 0));

@@ -16,12 +16,12 @@ enum { MSY_LEAF_HASH_BYTES = 16 };
 struct msy_leaf_entry {
     uint64_t lsn;
     uint32_t index;
-    uint32_t kind;                          /* enum msy_op_kind, or one not known. */
-    uint8_t op_hash[MSY_LEAF_HASH_BYTES];   /* First bytes of the op hash, for the digest. */
+    uint32_t kind;                        /* enum msy_op_kind, or one not known. */
+    uint8_t op_hash[MSY_LEAF_HASH_BYTES]; /* First bytes of the op hash, for the digest. */
     meshsync_bytes payload; /* Raw msgpack, lent; data NULL: in the log only, see the rest. */
     uint32_t payload_len;
-    uint32_t payload_at;    /* In the log only: where it begins in the change's bytes, */
-    uint32_t payload_crc;   /* and its CRC32C. */
+    uint32_t payload_at;  /* In the log only: where it begins in the change's bytes, */
+    uint32_t payload_crc; /* and its CRC32C. */
 };
 
 /* What resets took off one actor: the greatest seen. */
@@ -33,7 +33,7 @@ struct msy_leaf_reset {
 };
 
 struct msy_leaf {
-    uint64_t last_lsn; /* The last change that touched the path; 0: none. */
+    uint64_t last_lsn;              /* The last change that touched the path; 0: none. */
     struct msy_leaf_entry *entries; /* Ascending by (lsn, index). */
     uint32_t entries_count, entries_cap;
     struct msy_leaf_reset *resets; /* Ascending by actor. */

@@ -42,9 +42,9 @@ meshsync_status msy_apply_touch(struct msy_replica *replica, struct msy_ws_leaf 
         while (cap <= op_index) {
             cap *= 2;
         }
-        uint64_t *grown = (uint64_t *)msy_resize(replica->alloc, replica->previous,
-                                                 replica->previous_cap * sizeof *grown,
-                                                 cap * sizeof *grown);
+        uint64_t *grown =
+            (uint64_t *)msy_resize(replica->alloc, replica->previous,
+                                   replica->previous_cap * sizeof *grown, cap * sizeof *grown);
         if (grown == NULL) {
             return MESHSYNC_E_NO_MEMORY;
         }
@@ -421,16 +421,10 @@ static meshsync_status apply_effect(const struct apply_op *at, struct msy_ws_lea
     bool killed = false;
     meshsync_status status = MESHSYNC_OK;
     switch (at->op->kind) {
-    case MSY_OP_ERASE:
-        return MESHSYNC_OK;
-    case MSY_OP_CLEAR:
-        return apply_clear_op(at);
-    case MSY_OP_ADD:
-        msy_leaf_add_delta(&leaf->leaf, apply_delta(at->op->payload));
-        break;
-    case MSY_OP_RESET:
-        status = msy_apply_reset(&leaf->leaf, at->op->payload);
-        break;
+    case MSY_OP_ERASE: return MESHSYNC_OK;
+    case MSY_OP_CLEAR: return apply_clear_op(at);
+    case MSY_OP_ADD: msy_leaf_add_delta(&leaf->leaf, apply_delta(at->op->payload)); break;
+    case MSY_OP_RESET: status = msy_apply_reset(&leaf->leaf, at->op->payload); break;
     default: /* Kinds of later versions too: a dot that lives until it is killed. */
         status = apply_was_killed(at, &killed);
         if (status == MESHSYNC_OK && !killed) {
@@ -449,8 +443,8 @@ static meshsync_status apply_effect(const struct apply_op *at, struct msy_ws_lea
 static meshsync_status apply_op(const struct apply_op *at)
 {
     struct msy_ws_leaf *leaf = NULL;
-    meshsync_status status = msy_writeset_leaf(&at->replica->set, at->space->number,
-                                               at->collection, at->op->path, &leaf);
+    meshsync_status status = msy_writeset_leaf(&at->replica->set, at->space->number, at->collection,
+                                               at->op->path, &leaf);
     if (status == MESHSYNC_OK) {
         status = msy_apply_touch(at->replica, leaf, at->index, at->lsn);
     }

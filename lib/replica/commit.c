@@ -13,20 +13,17 @@ static meshsync_status commit_note_added(struct msy_commit *at, struct msy_ws_le
     struct msy_replica *replica = at->replica;
     if (replica->added_count == replica->added_cap) {
         uint32_t cap = replica->added_cap == 0 ? 256 : replica->added_cap * 2;
-        struct msy_added *grown = (struct msy_added *)msy_resize(
-            replica->alloc, replica->added, replica->added_cap * sizeof *grown,
-            cap * sizeof *grown);
+        struct msy_added *grown =
+            (struct msy_added *)msy_resize(replica->alloc, replica->added,
+                                           replica->added_cap * sizeof *grown, cap * sizeof *grown);
         if (grown == NULL) {
             return MESHSYNC_E_NO_MEMORY;
         }
         replica->added = grown;
         replica->added_cap = cap;
     }
-    replica->added[replica->added_count] =
-        (struct msy_added){.leaf = leaf,
-                           .index = index,
-                           .collection = at->collection->number,
-                           .counter = counter};
+    replica->added[replica->added_count] = (struct msy_added){
+        .leaf = leaf, .index = index, .collection = at->collection->number, .counter = counter};
     replica->added_count += 1;
     return MESHSYNC_OK;
 }
@@ -134,9 +131,9 @@ static const uint8_t commit_nil[1] = {0xc0};
 
 struct commit_below {
     struct msy_commit *at;
-    size_t path_len;   /* Of the path whose subtree is visited. */
-    bool others;       /* Dots of earlier changes live below. */
-    struct msy_buf own; /* Paths below with dots of this very change: be16 length, path. */
+    size_t path_len;         /* Of the path whose subtree is visited. */
+    bool others;             /* Dots of earlier changes live below. */
+    struct msy_buf own;      /* Paths below with dots of this very change: be16 length, path. */
     struct msy_buf counters; /* Paths below with a counter that is not empty. */
 };
 
@@ -235,16 +232,15 @@ static meshsync_status commit_kill_covered(void *user, meshsync_bytes key, struc
 static meshsync_status commit_vector_payload(struct msy_commit *at, struct msy_buf *out)
 {
     struct msy_vector *vector = &at->replica->scratch_vector;
-    meshsync_status status =
-        msy_history_vector(at->replica->txn, at->space->number, vector);
+    meshsync_status status = msy_history_vector(at->replica->txn, at->space->number, vector);
     if (status == MESHSYNC_OK) {
         status = msy_mp_put_array(out, vector->count);
     }
     for (uint32_t i = 0; i < vector->count && status == MESHSYNC_OK; i++) {
         status = msy_mp_put_array(out, 2);
         if (status == MESHSYNC_OK) {
-            status = msy_mp_put_bin(out, msy_bytes(vector->tips[i].actor.id,
-                                                   sizeof vector->tips[i].actor.id));
+            status = msy_mp_put_bin(
+                out, msy_bytes(vector->tips[i].actor.id, sizeof vector->tips[i].actor.id));
         }
         if (status == MESHSYNC_OK) {
             status = msy_mp_put_uint(out, vector->tips[i].seq);
@@ -263,8 +259,8 @@ static meshsync_status commit_clear(struct msy_commit *at, meshsync_bytes path, 
     msy_buf_init(&below.own, at->replica->alloc, (size_t)64 << 20);
     msy_buf_init(&below.counters, at->replica->alloc, (size_t)64 << 20);
     msy_buf_init(&payload, at->replica->alloc, MESHSYNC_VALUE_BYTES_MAX);
-    meshsync_status status = msy_range_each(at->replica, at->space->number,
-                                            at->collection->number, path, commit_look, &below);
+    meshsync_status status = msy_range_each(at->replica, at->space->number, at->collection->number,
+                                            path, commit_look, &below);
     *any = below.others || below.own.len > 0 || below.counters.len > 0;
     if (status == MESHSYNC_OK) {
         status = commit_each_path(at, &below.own, commit_erase_own);
@@ -330,8 +326,7 @@ static meshsync_status commit_delete(struct msy_commit *at, const struct msy_int
         status = commit_kill_all(at, leaf, intent, &killed);
     }
     if (status == MESHSYNC_OK && killed > 0) {
-        status =
-            commit_op(at, leaf, MSY_OP_ERASE, intent->path, msy_bytes(commit_nil, 1));
+        status = commit_op(at, leaf, MSY_OP_ERASE, intent->path, msy_bytes(commit_nil, 1));
     }
     return status;
 }
@@ -380,8 +375,7 @@ static meshsync_status commit_has_below(struct msy_commit *at, meshsync_bytes pa
     struct msy_store_iter *iter = NULL;
     meshsync_bytes key;
     meshsync_bytes value;
-    meshsync_bytes prefix =
-        msy_key_state(bytes, at->space->number, at->collection->number, path);
+    meshsync_bytes prefix = msy_key_state(bytes, at->space->number, at->collection->number, path);
     meshsync_status status = commit_leaf(at, path, &leaf);
     *has = status == MESHSYNC_OK && leaf->below;
     if (status != MESHSYNC_OK || *has) {
@@ -499,8 +493,7 @@ static meshsync_status commit_set_remove(struct msy_commit *at, const struct msy
         status = commit_kill_all(at, leaf, intent, &killed);
     }
     if (status == MESHSYNC_OK && killed > 0) {
-        status =
-            commit_op(at, leaf, MSY_OP_ERASE, intent->path, msy_bytes(commit_nil, 1));
+        status = commit_op(at, leaf, MSY_OP_ERASE, intent->path, msy_bytes(commit_nil, 1));
     }
     return status;
 }
@@ -508,18 +501,12 @@ static meshsync_status commit_set_remove(struct msy_commit *at, const struct msy
 static meshsync_status commit_intent(struct msy_commit *at, const struct msy_intent *intent)
 {
     switch (intent->type) {
-    case MSY_INTENT_PUT:
-        return commit_put(at, intent);
-    case MSY_INTENT_DELETE:
-        return commit_delete(at, intent);
-    case MSY_INTENT_ADD:
-        return commit_add(at, intent);
-    case MSY_INTENT_SET_ADD:
-        return commit_presence(at, intent, MSY_OP_MEMBER);
-    case MSY_INTENT_SET_REMOVE:
-        return commit_set_remove(at, intent);
-    case MSY_INTENT_TOUCH:
-        return commit_presence(at, intent, MSY_OP_MARKER);
+    case MSY_INTENT_PUT: return commit_put(at, intent);
+    case MSY_INTENT_DELETE: return commit_delete(at, intent);
+    case MSY_INTENT_ADD: return commit_add(at, intent);
+    case MSY_INTENT_SET_ADD: return commit_presence(at, intent, MSY_OP_MEMBER);
+    case MSY_INTENT_SET_REMOVE: return commit_set_remove(at, intent);
+    case MSY_INTENT_TOUCH: return commit_presence(at, intent, MSY_OP_MARKER);
     }
     return MESHSYNC_E_INTERNAL;
 }
@@ -577,8 +564,8 @@ static meshsync_status commit_check(struct msy_commit *at, const struct msy_requ
     while (msy_request_next(request, &position, &intent)) {
         bool control = intent.collection.len == 0;
         meshsync_status status = commit_enter(at, intent.collection, control);
-        if (status == MESHSYNC_E_NOT_FOUND || (status == MESHSYNC_OK && !control &&
-                                               at->collection->type == 0)) {
+        if (status == MESHSYNC_E_NOT_FOUND ||
+            (status == MESHSYNC_OK && !control && at->collection->type == 0)) {
             return msy_fail(error, MESHSYNC_E_NOT_FOUND, "there is no collection \"%.*s\"",
                             (int)intent.collection.len, (const char *)intent.collection.data);
         }
@@ -634,9 +621,9 @@ static meshsync_status commit_settle(struct msy_commit *at, const struct msy_cha
             }
             added->leaf->dirty = true;
         }
-        status = msy_apply_digest(replica, at->space->number, added->collection,
-                                  &change->header.actor, change->header.seq, added->index,
-                                  op_hash, true);
+        status =
+            msy_apply_digest(replica, at->space->number, added->collection, &change->header.actor,
+                             change->header.seq, added->index, op_hash, true);
     }
     return status;
 }
@@ -707,9 +694,9 @@ meshsync_status msy_commit_finish(struct msy_commit *at, struct msy_tip *tip)
     commit_heads(space, header);
     replica->entropy.fill(replica->entropy.user, secret, sizeof secret);
     msy_buf_reset(&replica->hashes);
-    meshsync_status status = msy_builder_finish(
-        &replica->builder, header, secret, &replica->hasher, commit_sign,
-        (void *)(uintptr_t)replica->identity, &replica->change, &replica->hashes, hash, &error);
+    meshsync_status status = msy_builder_finish(&replica->builder, header, secret, &replica->hasher,
+                                                commit_sign, (void *)(uintptr_t)replica->identity,
+                                                &replica->change, &replica->hashes, hash, &error);
     if (status == MESHSYNC_OK) {
         status = commit_settle(at, &replica->change);
     }
@@ -760,8 +747,8 @@ static meshsync_status commit_merge_heads(struct msy_replica *replica,
             status = commit_leaf(&at, msy_bytes(path, len), &leaf);
         }
         if (status == MESHSYNC_OK) {
-            status = commit_op(&at, leaf, MSY_OP_ERASE, msy_bytes(path, len),
-                               msy_bytes(commit_nil, 1));
+            status =
+                commit_op(&at, leaf, MSY_OP_ERASE, msy_bytes(path, len), msy_bytes(commit_nil, 1));
         }
         if (status == MESHSYNC_OK) {
             status = msy_commit_finish(&at, &tip);
@@ -794,8 +781,7 @@ static meshsync_status commit_answer(struct msy_replica *replica, uint32_t space
 static bool commit_is_refusal(meshsync_status status)
 {
     return status == MESHSYNC_E_NOT_FOUND || status == MESHSYNC_E_CONFLICT ||
-           status == MESHSYNC_E_INVALID || status == MESHSYNC_E_TYPE ||
-           status == MESHSYNC_E_LIMIT;
+           status == MESHSYNC_E_INVALID || status == MESHSYNC_E_TYPE || status == MESHSYNC_E_LIMIT;
 }
 
 /* Checks and applies one request; a refusal is answered here, anything else fails the batch. */
@@ -849,12 +835,12 @@ meshsync_status msy_commit_group(struct msy_replica *replica, struct msy_space_s
             continue; /* Refused, and told so. */
         }
         if (events[i].early != 0) {
-            status = commit_answer(replica, space->number, events[i].id, MSY_REPLICA_QUEUED, &tip,
-                                   NULL);
+            status =
+                commit_answer(replica, space->number, events[i].id, MSY_REPLICA_QUEUED, &tip, NULL);
         }
         if (status == MESHSYNC_OK) {
-            status = commit_answer(replica, space->number, events[i].id, MSY_REPLICA_DONE, &tip,
-                                   NULL);
+            status =
+                commit_answer(replica, space->number, events[i].id, MSY_REPLICA_DONE, &tip, NULL);
         }
     }
     return status;

@@ -11,7 +11,7 @@ struct msy_commit {
     struct msy_space_state *space;
     struct msy_collection_state *collection; /* Of the intent at hand. */
     meshsync_bytes name;                     /* Of the collection. */
-    uint64_t lsn; /* Of the change being built. */
+    uint64_t lsn;                            /* Of the change being built. */
     bool explicit_txn;
     bool flushed; /* The state table shows all that came before this change. */
     meshsync_bytes meta;

@@ -47,8 +47,7 @@ meshsync_status msy_control_name(struct msy_store_txn *txn, uint32_t space, uint
                                  meshsync_bytes *name)
 {
     uint8_t key[9];
-    return msy_store_get(txn, MSY_TABLE_NAMES, msy_key_collection_number(key, space, number),
-                         name);
+    return msy_store_get(txn, MSY_TABLE_NAMES, msy_key_collection_number(key, space, number), name);
 }
 
 meshsync_status msy_control_payload(struct msy_store_txn *txn, const struct msy_leaf_entry *entry,

@@ -50,10 +50,10 @@ static meshsync_status digest_clock(struct msy_store_txn *txn, uint32_t space, u
         const struct msy_tip *tip = &vector.tips[i];
         uint8_t seq[8];
         msy_put_be64(seq, tip->seq);
-        const meshsync_bytes parts[] = {
-            msy_key_name("clock"), msy_bytes(running, sizeof running),
-            msy_bytes(tip->actor.id, sizeof tip->actor.id), msy_bytes(seq, sizeof seq),
-            msy_bytes(tip->hash, sizeof tip->hash)};
+        const meshsync_bytes parts[] = {msy_key_name("clock"), msy_bytes(running, sizeof running),
+                                        msy_bytes(tip->actor.id, sizeof tip->actor.id),
+                                        msy_bytes(seq, sizeof seq),
+                                        msy_bytes(tip->hash, sizeof tip->hash)};
         uint8_t next[32];
         msy_hash(next, sizeof next, parts, 5);
         memcpy(running, next, sizeof running);
@@ -83,9 +83,8 @@ static meshsync_status digest_collections(struct msy_store_txn *txn, uint32_t sp
         uint8_t next[32];
         uint64_t count = 0;
         uint8_t name_len = (uint8_t)(key.len - 5);
-        status = value.len == 4
-                     ? digest_row(txn, space, msy_get_be32(value.data), &count, digest)
-                     : MESHSYNC_E_STORE_CORRUPT;
+        status = value.len == 4 ? digest_row(txn, space, msy_get_be32(value.data), &count, digest)
+                                : MESHSYNC_E_STORE_CORRUPT;
         if (status == MESHSYNC_OK && count > 0) {
             const meshsync_bytes parts[] = {
                 msy_key_name("collection"), msy_bytes(running, 32), msy_bytes(&name_len, 1),
@@ -102,8 +101,7 @@ static meshsync_status digest_collections(struct msy_store_txn *txn, uint32_t sp
     return status == MESHSYNC_E_END ? MESHSYNC_OK : status;
 }
 
-meshsync_status msy_space_digest(struct msy_store_txn *txn, uint32_t space,
-                                 meshsync_digest *digest)
+meshsync_status msy_space_digest(struct msy_store_txn *txn, uint32_t space, meshsync_digest *digest)
 {
     uint8_t key[5];
     meshsync_bytes value;
@@ -144,8 +142,7 @@ meshsync_status msy_token_make(const struct msy_tip *tips, uint32_t count, meshs
     return MESHSYNC_OK;
 }
 
-meshsync_status msy_token_read(const meshsync_token *token, struct msy_tip *tips,
-                               uint32_t *count)
+meshsync_status msy_token_read(const meshsync_token *token, struct msy_tip *tips, uint32_t *count)
 {
     struct msy_cursor cursor;
     uint8_t version = 0;

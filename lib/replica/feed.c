@@ -117,8 +117,7 @@ static meshsync_status feed_load(struct msy_feed_reader *feed, struct msy_store_
         feed->next_op = 0;
     }
     msy_buf_reset(&feed->copy);
-    meshsync_status status =
-        msy_buf_append(&feed->copy, record.change.data, record.change.len);
+    meshsync_status status = msy_buf_append(&feed->copy, record.change.data, record.change.len);
     if (status == MESHSYNC_OK) {
         status = msy_change_parse(feed->change, msy_buf_bytes(&feed->copy), NULL);
     }
@@ -140,22 +139,14 @@ static int32_t feed_type(uint32_t kind, bool control)
         return MESHSYNC_EVENT_CONTROL;
     }
     switch (kind) {
-    case MSY_OP_ERASE:
-        return MESHSYNC_EVENT_DELETE;
-    case MSY_OP_VALUE:
-        return MESHSYNC_EVENT_PUT;
-    case MSY_OP_ADD:
-        return MESHSYNC_EVENT_ADD;
-    case MSY_OP_RESET:
-        return MESHSYNC_EVENT_RESET;
-    case MSY_OP_MEMBER:
-        return MESHSYNC_EVENT_SET_ADD;
-    case MSY_OP_MARKER:
-        return MESHSYNC_EVENT_TOUCH;
-    case MSY_OP_CLEAR:
-        return MESHSYNC_EVENT_CLEAR;
-    default:
-        return MESHSYNC_EVENT_OTHER;
+    case MSY_OP_ERASE: return MESHSYNC_EVENT_DELETE;
+    case MSY_OP_VALUE: return MESHSYNC_EVENT_PUT;
+    case MSY_OP_ADD: return MESHSYNC_EVENT_ADD;
+    case MSY_OP_RESET: return MESHSYNC_EVENT_RESET;
+    case MSY_OP_MEMBER: return MESHSYNC_EVENT_SET_ADD;
+    case MSY_OP_MARKER: return MESHSYNC_EVENT_TOUCH;
+    case MSY_OP_CLEAR: return MESHSYNC_EVENT_CLEAR;
+    default: return MESHSYNC_EVENT_OTHER;
     }
 }
 

@@ -56,7 +56,7 @@ struct msy_space_state {
     struct msy_own_row own;
     struct msy_vector heads;
     uint64_t changes;
-    bool dirty;         /* own, heads or changes are to be written. */
+    bool dirty;           /* own, heads or changes are to be written. */
     bool control_dirty;   /* Control records changed: who waits for membership is to be tried. */
     bool control_changed; /* Control records changed in this batch. */
     struct msy_collection_state *collections;
@@ -68,7 +68,7 @@ struct msy_added {
     struct msy_ws_leaf *leaf;
     uint32_t index;
     uint32_t collection; /* Local number. */
-    bool counter; /* Its dot lives for ever: delta or reset. */
+    bool counter;        /* Its dot lives for ever: delta or reset. */
 };
 
 struct msy_replica {
@@ -89,7 +89,7 @@ struct msy_replica {
     uint32_t spaces_count, spaces_cap;
     uint32_t collection_next;
     uint32_t space_next;
-    bool numbers_dirty; /* collection_next or space_next are to be written. */
+    bool numbers_dirty;   /* collection_next or space_next are to be written. */
     uint64_t kills_count; /* Rows of the kills table. */
     struct msy_writeset set;
     struct msy_change change; /* Being applied. */
@@ -116,8 +116,8 @@ struct msy_replica {
 /* replica.c */
 struct msy_space_state *msy_replica_space(struct msy_replica *replica, uint32_t number);
 meshsync_status msy_replica_add_space(struct msy_replica *replica,
-                                      const struct msy_space_row_descriptor *row,
-                                      uint32_t number, struct msy_space_state **space);
+                                      const struct msy_space_row_descriptor *row, uint32_t number,
+                                      struct msy_space_state **space);
 meshsync_status msy_replica_put_row(struct msy_replica *replica,
                                     const struct msy_space_state *space);
 /* A new effect, zeroed but for its type; NULL: no memory. */
@@ -179,8 +179,7 @@ meshsync_status msy_receive_retry(struct msy_replica *replica);
 /* spaces.c */
 meshsync_status msy_spaces_create(struct msy_replica *replica,
                                   const struct msy_replica_event *event);
-meshsync_status msy_spaces_join(struct msy_replica *replica,
-                                const struct msy_replica_event *event);
+meshsync_status msy_spaces_join(struct msy_replica *replica, const struct msy_replica_event *event);
 meshsync_status msy_spaces_leave(struct msy_replica *replica,
                                  const struct msy_replica_event *event);
 /* A space that was joining and whose membership is on record now joins no more. */

@@ -9,8 +9,7 @@
 #include "wire/msgpack_check.h"
 
 /* Number of the control collection, which exists once a control record does. */
-static meshsync_status members_control(struct msy_store_txn *txn, uint32_t space,
-                                       uint32_t *number)
+static meshsync_status members_control(struct msy_store_txn *txn, uint32_t space, uint32_t *number)
 {
     return msy_control_number(txn, space, msy_bytes(NULL, 0), number);
 }
@@ -71,8 +70,7 @@ struct members_invite {
 };
 
 /* [1, role, expires, uses] */
-static meshsync_status members_see_invite(void *user, const struct members_value *value,
-                                          bool *stop)
+static meshsync_status members_see_invite(void *user, const struct members_value *value, bool *stop)
 {
     struct members_invite *invite = (struct members_invite *)user;
     struct msy_cursor cursor;
@@ -120,8 +118,7 @@ bool msy_members_parse(meshsync_bytes array, uint8_t invite[32], uint8_t proof[6
            msy_mp_bin_copy(&cursor, proof, 64);
 }
 
-static meshsync_status members_see_member(void *user, const struct members_value *value,
-                                          bool *stop)
+static meshsync_status members_see_member(void *user, const struct members_value *value, bool *stop)
 {
     struct members_member *member = (struct members_member *)user;
     uint8_t invite[32];
@@ -132,8 +129,8 @@ static meshsync_status members_see_member(void *user, const struct members_value
     }
     meshsync_status status = msy_control_stamp(member->txn, value->lsn, &hlc);
     if (status == MESHSYNC_OK) {
-        status = msy_members_invite_good(member->txn, member->space, invite, hlc >> 16,
-                                     &member->good);
+        status =
+            msy_members_invite_good(member->txn, member->space, invite, hlc >> 16, &member->good);
     }
     if (status == MESHSYNC_OK && member->good) {
         member->good = msy_ticket_check(member->row->id, invite, member->device, proof);
@@ -152,8 +149,8 @@ static meshsync_status members_row(struct msy_store_txn *txn, uint32_t space,
     return status == MESHSYNC_OK ? msy_space_row_read(value, row) : status;
 }
 
-meshsync_status msy_members_has(struct msy_store_txn *txn, uint32_t space,
-                                const uint8_t device[32], bool *has)
+meshsync_status msy_members_has(struct msy_store_txn *txn, uint32_t space, const uint8_t device[32],
+                                bool *has)
 {
     struct msy_space_row_descriptor row;
     const meshsync_bytes parts[] = {msy_key_name("member"), msy_bytes(device, 32)};

@@ -9,8 +9,8 @@
 #include "store/schema.h"
 
 /* Is device the founder, or a member by a record that holds? */
-meshsync_status msy_members_has(struct msy_store_txn *txn, uint32_t space,
-                                const uint8_t device[32], bool *has);
+meshsync_status msy_members_has(struct msy_store_txn *txn, uint32_t space, const uint8_t device[32],
+                                bool *has);
 /* Would device be let in by this invite key and proof: is the invitation on record and unexpired? */
 meshsync_status msy_members_may_join(struct msy_store_txn *txn, uint32_t space,
                                      const uint8_t device[32], const uint8_t invite[32],

@@ -33,13 +33,11 @@ static meshsync_status open_new_store(struct msy_replica *replica)
                       msy_bytes(format, sizeof format), MSY_PUT_ANY);
     if (status == MESHSYNC_OK) {
         status = msy_store_put(replica->txn, MSY_TABLE_META, msy_key_name(MSY_META_STORE_ID),
-                               msy_bytes(replica->store_id, sizeof replica->store_id),
-                               MSY_PUT_ANY);
+                               msy_bytes(replica->store_id, sizeof replica->store_id), MSY_PUT_ANY);
     }
     if (status == MESHSYNC_OK) {
         status = msy_store_put(replica->txn, MSY_TABLE_META, msy_key_name(MSY_META_IDENTITY),
-                               msy_bytes(msy_identity_public(replica->identity), 32),
-                               MSY_PUT_ANY);
+                               msy_bytes(msy_identity_public(replica->identity), 32), MSY_PUT_ANY);
     }
     return status;
 }
@@ -213,8 +211,7 @@ meshsync_status msy_replica_open(const struct msy_replica_options *options, uint
                                  struct msy_replica **out, meshsync_error *error)
 {
     *out = NULL;
-    struct msy_replica *replica =
-        (struct msy_replica *)msy_new(options->alloc, sizeof *replica);
+    struct msy_replica *replica = (struct msy_replica *)msy_new(options->alloc, sizeof *replica);
     if (replica == NULL) {
         return msy_fail(error, MESHSYNC_E_NO_MEMORY, "no memory for the replica");
     }

@@ -21,23 +21,15 @@ int msy_sibling_compare(const struct msy_sibling_order *a, const struct msy_sibl
 static int order_class(int32_t type)
 {
     switch (type) {
-    case MESHSYNC_VALUE_NIL:
-        return 0;
-    case MESHSYNC_VALUE_BOOL:
-        return 1;
+    case MESHSYNC_VALUE_NIL: return 0;
+    case MESHSYNC_VALUE_BOOL: return 1;
     case MESHSYNC_VALUE_INT:
-    case MESHSYNC_VALUE_FLOAT:
-        return 2;
-    case MESHSYNC_VALUE_STRING:
-        return 3;
-    case MESHSYNC_VALUE_BYTES:
-        return 4;
-    case MESHSYNC_VALUE_JSON:
-        return 5;
-    case MESHSYNC_VALUE_MSGPACK:
-        return 6;
-    default:
-        return 7;
+    case MESHSYNC_VALUE_FLOAT: return 2;
+    case MESHSYNC_VALUE_STRING: return 3;
+    case MESHSYNC_VALUE_BYTES: return 4;
+    case MESHSYNC_VALUE_JSON: return 5;
+    case MESHSYNC_VALUE_MSGPACK: return 6;
+    default: return 7;
     }
 }
 

@@ -45,8 +45,8 @@ static meshsync_status overlay_store(struct overlay *at)
     msy_buf_init(&out, at->view->alloc, OVERLAY_LEAF_BYTES_MAX);
     meshsync_status status = msy_leaf_write(&at->leaf, key, &out);
     if (status == MESHSYNC_OK) {
-        status = msy_store_put(at->view->over, MSY_TABLE_STATE, key, msy_buf_bytes(&out),
-                               MSY_PUT_ANY);
+        status =
+            msy_store_put(at->view->over, MSY_TABLE_STATE, key, msy_buf_bytes(&out), MSY_PUT_ANY);
     }
     msy_buf_fini(&out);
     return status;
@@ -192,8 +192,8 @@ static meshsync_status overlay_intent(struct overlay *at, meshsync_bytes key)
     if (map && intent->type != MSY_INTENT_DELETE) {
         status = overlay_erase_above(at, intent->path, at->view->schema.collection);
     }
-    if (status == MESHSYNC_OK && ((tree && intent->type == MSY_INTENT_DELETE) ||
-                                  (map && intent->type == MSY_INTENT_PUT))) {
+    if (status == MESHSYNC_OK &&
+        ((tree && intent->type == MSY_INTENT_DELETE) || (map && intent->type == MSY_INTENT_PUT))) {
         status = overlay_clear(at, key, true);
     }
     if (status == MESHSYNC_OK) {
@@ -223,9 +223,7 @@ static meshsync_status overlay_intent(struct overlay *at, meshsync_bytes key)
         overlay_drop(&at->leaf, MSY_OP_MEMBER, false);
         status = overlay_add(at, MSY_OP_MEMBER, msy_bytes(overlay_nil, 1));
         break;
-    case MSY_INTENT_SET_REMOVE:
-        overlay_drop_seen(at);
-        break;
+    case MSY_INTENT_SET_REMOVE: overlay_drop_seen(at); break;
     case MSY_INTENT_TOUCH:
         overlay_drop(&at->leaf, MSY_OP_MARKER, false);
         status = overlay_add(at, MSY_OP_MARKER, msy_bytes(overlay_nil, 1));
@@ -246,13 +244,11 @@ meshsync_status msy_overlay_apply(struct msy_view *view, const struct msy_intent
     if (!msy_path_valid(intent->path)) {
         return msy_fail(error, MESHSYNC_E_INVALID, "the path is malformed or too long");
     }
-    meshsync_bytes key =
-        msy_key_state(bytes, view->space, view->schema.collection, intent->path);
+    meshsync_bytes key = msy_key_state(bytes, view->space, view->schema.collection, intent->path);
     msy_leaf_init(&at.leaf, view->alloc);
     msy_buf_init(&at.value, view->alloc, OVERLAY_LEAF_BYTES_MAX);
     status = overlay_intent(&at, key);
     msy_buf_fini(&at.value);
     msy_leaf_fini(&at.leaf);
-    return status == MESHSYNC_OK ? status
-                                 : msy_fail(error, status, "an own write cannot be shown");
+    return status == MESHSYNC_OK ? status : msy_fail(error, status, "an own write cannot be shown");
 }

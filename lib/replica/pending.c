@@ -6,8 +6,7 @@
 #include "base/limits.h"
 #include "secure/crypto.h"
 
-void msy_pending_init(struct msy_pending *pending, struct msy_alloc *alloc,
-                      const uint8_t key[16])
+void msy_pending_init(struct msy_pending *pending, struct msy_alloc *alloc, const uint8_t key[16])
 {
     memset(pending, 0, sizeof *pending);
     pending->alloc = alloc;
@@ -94,11 +93,12 @@ meshsync_status msy_pending_add(struct msy_pending *pending, const struct msy_pe
     memcpy(item->bytes, change.data, change.len);
     struct msy_pending_item **list = &pending->waiting;
     if (item->reason == MSY_PENDING_CAUSE) {
-        list = &pending->buckets[pending_bucket(pending, item->space, &item->wants,
-                                                item->wants_seq)];
+        list =
+            &pending->buckets[pending_bucket(pending, item->space, &item->wants, item->wants_seq)];
     } else if (item->reason == MSY_PENDING_PROOF) {
-        list = &pending->buckets[pending_bucket(pending, item->space, &item->tip.actor,
-                                                item->tip.seq)];
+        list =
+            &pending
+                 ->buckets[pending_bucket(pending, item->space, &item->tip.actor, item->tip.seq)];
     }
     item->next = *list;
     *list = item;
@@ -114,8 +114,7 @@ static bool pending_same(const struct msy_pending_item *item, uint32_t space,
            memcmp(item->tip.hash, tip->hash, sizeof tip->hash) == 0;
 }
 
-bool msy_pending_has(const struct msy_pending *pending, uint32_t space,
-                     const struct msy_tip *tip)
+bool msy_pending_has(const struct msy_pending *pending, uint32_t space, const struct msy_tip *tip)
 {
     /* A change waits at most once per place: under its most likely cause, for proof, or in the
      * list. Another cause's bucket is not looked at: a second copy does no harm. */
@@ -152,8 +151,7 @@ void msy_pending_accepted(struct msy_pending *pending, uint32_t space,
     if (pending->count == 0) {
         return;
     }
-    struct msy_pending_item **link =
-        &pending->buckets[pending_bucket(pending, space, actor, seq)];
+    struct msy_pending_item **link = &pending->buckets[pending_bucket(pending, space, actor, seq)];
     while (*link != NULL) {
         struct msy_pending_item *item = *link;
         if (item->reason == MSY_PENDING_CAUSE && item->space == space && item->wants_seq == seq &&

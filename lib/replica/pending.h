@@ -36,26 +36,24 @@ enum { MSY_PENDING_BUCKETS = 1024 };
 struct msy_pending {
     struct msy_alloc *alloc;
     struct msy_pending_item *buckets[MSY_PENDING_BUCKETS]; /* CAUSE and PROOF, by what they want. */
-    struct msy_pending_item *waiting; /* MEMBER and TIME. */
-    struct msy_pending_item *ready;   /* Taken out: to be tried again, oldest first. */
+    struct msy_pending_item *waiting;                      /* MEMBER and TIME. */
+    struct msy_pending_item *ready; /* Taken out: to be tried again, oldest first. */
     struct msy_pending_item **ready_end;
     uint64_t bytes;
     uint64_t count;
-    uint64_t held;    /* Of reason TIME. */
-    uint64_t dropped; /* Over the bounds. */
+    uint64_t held;                             /* Of reason TIME. */
+    uint64_t dropped;                          /* Over the bounds. */
     uint64_t actor_bytes[MSY_PENDING_BUCKETS]; /* By hash of the actor: an upper bound per actor. */
     uint8_t key[16];
 };
 
-void msy_pending_init(struct msy_pending *pending, struct msy_alloc *alloc,
-                      const uint8_t key[16]);
+void msy_pending_init(struct msy_pending *pending, struct msy_alloc *alloc, const uint8_t key[16]);
 void msy_pending_fini(struct msy_pending *pending);
 /* Copies the change. Over a bound it is dropped and counted: OK all the same. */
 meshsync_status msy_pending_add(struct msy_pending *pending, const struct msy_pending_item *what,
                                 meshsync_bytes change);
 /* Is this change waiting already? */
-bool msy_pending_has(const struct msy_pending *pending, uint32_t space,
-                     const struct msy_tip *tip);
+bool msy_pending_has(const struct msy_pending *pending, uint32_t space, const struct msy_tip *tip);
 /* (actor, seq) was accepted: what waited for it becomes ready. */
 void msy_pending_accepted(struct msy_pending *pending, uint32_t space,
                           const struct msy_actor *actor, uint64_t seq);

@@ -97,8 +97,8 @@ meshsync_status msy_range_each(struct msy_replica *replica, uint32_t space, uint
             status = range_collect(replica, prefix, from, skip, portion);
         }
         for (uint32_t i = 0; i < portion->count && status == MESHSYNC_OK; i++) {
-            status = range_visit(replica, msy_bytes(portion->keys[i], portion->lens[i]), visit,
-                                 user);
+            status =
+                range_visit(replica, msy_bytes(portion->keys[i], portion->lens[i]), visit, user);
         }
         if (status == MESHSYNC_OK && portion->count > 0) {
             uint32_t last = portion->count - 1;

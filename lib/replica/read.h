@@ -31,15 +31,15 @@ struct msy_view {
     uint8_t store_id[16];
     struct msy_alloc *alloc;
     struct msy_merge_port merge;
-    struct msy_leaf leaf;      /* Of the entry shown last. */
+    struct msy_leaf leaf;            /* Of the entry shown last. */
     struct msy_sibling_order *order; /* Siblings of it in ascending order. */
     uint32_t order_cap;
     uint32_t siblings_count;
     struct msy_buf context;
-    struct msy_buf scratch;    /* For merge functions. */
-    struct msy_schema schema;  /* Of the collection used last. */
+    struct msy_buf scratch;   /* For merge functions. */
+    struct msy_schema schema; /* Of the collection used last. */
     bool schema_known;
-    bool ordered;              /* order is filled for leaf. */
+    bool ordered;                   /* order is filled for leaf. */
     uint8_t key[MSY_KEY_BYTES_MAX]; /* Of the entry shown last. */
     size_t key_len;
     struct msy_change_header header; /* Scratch. */
@@ -47,8 +47,8 @@ struct msy_view {
 
 /* txn and over stay the caller's. */
 meshsync_status msy_view_init(struct msy_view *view, struct msy_alloc *alloc,
-                              struct msy_store_txn *txn, struct msy_store_txn *over,
-                              uint32_t space, const struct msy_merge_port *merge);
+                              struct msy_store_txn *txn, struct msy_store_txn *over, uint32_t space,
+                              const struct msy_merge_port *merge);
 void msy_view_fini(struct msy_view *view);
 
 /* See meshsync_get, meshsync_sibling_at. path is encoded. */
@@ -66,8 +66,8 @@ struct msy_walk {
     uint32_t collection;
     uint8_t low[MSY_KEY_BYTES_MAX], high[MSY_KEY_BYTES_MAX]; /* Keys in [low, high). */
     size_t low_len, high_len;
-    size_t base_len;   /* Bytes of the key before the next part. */
-    uint64_t left;     /* Entries still to give; UINT64_MAX: no limit. */
+    size_t base_len; /* Bytes of the key before the next part. */
+    uint64_t left;   /* Entries still to give; UINT64_MAX: no limit. */
     bool descending, deep, conflicts, done;
     bool stepped; /* iter stands on the entry given last: the next one is one step away. */
     struct msy_store_iter *iter, *over_iter;
@@ -96,15 +96,15 @@ meshsync_status msy_collection_digest(struct msy_store_txn *txn, uint32_t space,
 
 /* The change feed. */
 struct msy_feed_reader {
-    uint64_t next_lsn;   /* Record to look at next. */
-    uint32_t next_op;    /* Op of it. */
+    uint64_t next_lsn; /* Record to look at next. */
+    uint32_t next_op;  /* Op of it. */
     uint32_t space;
-    bool control;        /* Control records too. */
+    bool control;                                 /* Control records too. */
     char collection[MESHSYNC_NAME_BYTES_MAX + 1]; /* "": all. */
     uint8_t store_id[16];
     struct msy_change *change; /* Parsed; owned. */
     uint64_t parsed_lsn;
-    struct msy_buf copy;       /* The change's bytes, so that events outlive the transaction. */
+    struct msy_buf copy; /* The change's bytes, so that events outlive the transaction. */
     char name[MESHSYNC_NAME_BYTES_MAX + 1];
     uint8_t device[32];
     bool local;
@@ -123,7 +123,6 @@ meshsync_status msy_feed_read(struct msy_feed_reader *feed, struct msy_store_txn
 /* Version tokens: u8 1, then per tip actor 16 and varint seq. */
 meshsync_status msy_token_make(const struct msy_tip *tips, uint32_t count, meshsync_token *token);
 /* tips has room for 10. */
-meshsync_status msy_token_read(const meshsync_token *token, struct msy_tip *tips,
-                               uint32_t *count);
+meshsync_status msy_token_read(const meshsync_token *token, struct msy_tip *tips, uint32_t *count);
 
 #endif

@@ -128,9 +128,8 @@ static void receive_prove(struct msy_replica *replica, struct msy_space_state *s
 
 static meshsync_status receive_wait(struct msy_replica *replica,
                                     const struct msy_space_state *space,
-                                    const struct receive_item *item,
-                                    enum msy_pending_reason reason, const struct msy_tip *wants,
-                                    uint64_t until_ms)
+                                    const struct receive_item *item, enum msy_pending_reason reason,
+                                    const struct msy_tip *wants, uint64_t until_ms)
 {
     struct msy_pending_item what;
     if (msy_pending_has(&replica->pending, space->number, &item->tip)) {
@@ -228,12 +227,11 @@ static meshsync_status receive_admits_itself(struct msy_replica *replica,
         bool good = false;
         if (op->kind != MSY_OP_VALUE || change->collections[op->collection].len != 0 ||
             !msy_bytes_equal(op->path, msy_bytes(path, len)) ||
-            !msy_control_array(op->payload, &array) ||
-            !msy_members_parse(array, invite, proof)) {
+            !msy_control_array(op->payload, &array) || !msy_members_parse(array, invite, proof)) {
             continue;
         }
-        meshsync_status status = msy_members_invite_good(
-            replica->txn, space->number, invite, msy_hlc_ms(change->header.hlc), &good);
+        meshsync_status status = msy_members_invite_good(replica->txn, space->number, invite,
+                                                         msy_hlc_ms(change->header.hlc), &good);
         if (status != MESHSYNC_OK) {
             return status;
         }
@@ -260,8 +258,7 @@ static meshsync_status receive_is_member(struct msy_replica *replica,
 
 /* Somebody else writes under the name of our running epoch: a machine that was cloned alive. The
  * next commit starts a new epoch (law 7). */
-static meshsync_status receive_own_epoch(struct msy_replica *replica,
-                                         struct msy_space_state *space,
+static meshsync_status receive_own_epoch(struct msy_replica *replica, struct msy_space_state *space,
                                          const struct receive_item *item)
 {
     if (!space->has_epoch || !msy_actor_equal(&item->tip.actor, &space->own.last.actor)) {
@@ -283,8 +280,8 @@ static meshsync_status receive_fork(struct msy_replica *replica, struct msy_spac
                                     const struct receive_item *item, bool *forked)
 {
     uint64_t lsn = 0;
-    meshsync_status status = msy_history_find(replica->txn, space->number, &item->tip.actor,
-                                              item->tip.seq, NULL, &lsn);
+    meshsync_status status =
+        msy_history_find(replica->txn, space->number, &item->tip.actor, item->tip.seq, NULL, &lsn);
     *forked = status == MESHSYNC_OK;
     if (status == MESHSYNC_E_NOT_FOUND) {
         return MESHSYNC_OK;
@@ -334,9 +331,8 @@ static void receive_look_ahead(struct msy_replica *replica, struct msy_space_sta
         if (next == NULL) {
             return;
         }
-        struct receive_item later = {.bytes = msy_bytes(next->bytes, next->len),
-                                     .tip = next->tip,
-                                     .proven = next->proven};
+        struct receive_item later = {
+            .bytes = msy_bytes(next->bytes, next->len), .tip = next->tip, .proven = next->proven};
         receive_check(replica, space, &later);
         item->proven = later.proven;
         tip = later.tip;
@@ -363,9 +359,8 @@ static meshsync_status receive_gate(struct msy_replica *replica, struct msy_spac
             msy_pending_proven(&replica->pending, space->number, &missing)) {
             return MESHSYNC_OK;
         }
-        return status == MESHSYNC_OK
-                   ? receive_report_missing(replica, space->number, &missing)
-                   : status;
+        return status == MESHSYNC_OK ? receive_report_missing(replica, space->number, &missing)
+                                     : status;
     }
     receive_check(replica, space, item);
     receive_look_ahead(replica, space, item);
@@ -378,8 +373,7 @@ static meshsync_status receive_gate(struct msy_replica *replica, struct msy_spac
                    ? receive_wait(replica, space, item, MSY_PENDING_MEMBER, NULL, 0)
                    : status;
     }
-    if (msy_hlc_too_far(&replica->hlc, header->hlc, replica->now_ms,
-                        replica->clock_ahead_ms_max)) {
+    if (msy_hlc_too_far(&replica->hlc, header->hlc, replica->now_ms, replica->clock_ahead_ms_max)) {
         uint64_t until_ms = msy_hlc_ms(header->hlc) - replica->clock_ahead_ms_max;
         return receive_wait(replica, space, item, MSY_PENDING_TIME, NULL, until_ms);
     }
@@ -439,8 +433,7 @@ meshsync_status msy_receive_retry(struct msy_replica *replica)
         /* The batch's memory outlives the item: leaves lend payloads until they are written. */
         meshsync_bytes kept =
             msy_writeset_keep(&replica->set, msy_bytes(waiting->bytes, waiting->len));
-        struct receive_item item = {
-            .bytes = kept, .tip = waiting->tip, .proven = waiting->proven};
+        struct receive_item item = {.bytes = kept, .tip = waiting->tip, .proven = waiting->proven};
         memcpy(item.prev, waiting->prev, sizeof item.prev);
         msy_pending_free(&replica->pending, waiting);
         if (kept.data == NULL) {
@@ -504,8 +497,7 @@ meshsync_status msy_receive_changes(struct msy_replica *replica, struct msy_spac
     if (items == NULL) {
         return MESHSYNC_E_NO_MEMORY;
     }
-    meshsync_status status =
-        receive_split(replica, space, event->bytes, items, count, &count);
+    meshsync_status status = receive_split(replica, space, event->bytes, items, count, &count);
     bool malformed = status == MESHSYNC_E_PROTOCOL;
     status = malformed ? MESHSYNC_OK : status;
     receive_prove(replica, space, items, count);

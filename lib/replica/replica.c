@@ -55,8 +55,8 @@ struct msy_space_state *msy_replica_space(struct msy_replica *replica, uint32_t 
 }
 
 meshsync_status msy_replica_add_space(struct msy_replica *replica,
-                                      const struct msy_space_row_descriptor *row,
-                                      uint32_t number, struct msy_space_state **space)
+                                      const struct msy_space_row_descriptor *row, uint32_t number,
+                                      struct msy_space_state **space)
 {
     if (replica->spaces_count == replica->spaces_cap) {
         uint32_t cap = replica->spaces_cap == 0 ? 4 : replica->spaces_cap * 2;
@@ -126,9 +126,8 @@ static meshsync_status replica_collection_type(struct msy_replica *replica,
                                                struct msy_collection_state *collection)
 {
     struct msy_schema schema;
-    meshsync_status status =
-        msy_schema_find(replica->txn, space->number,
-                        msy_bytes(collection->name, collection->name_len), &schema);
+    meshsync_status status = msy_schema_find(
+        replica->txn, space->number, msy_bytes(collection->name, collection->name_len), &schema);
     collection->type = status == MESHSYNC_OK ? schema.type : 0;
     return status == MESHSYNC_E_NOT_FOUND ? MESHSYNC_OK : status;
 }
@@ -178,8 +177,7 @@ meshsync_status msy_replica_collection(struct msy_replica *replica, struct msy_s
         status = msy_control_number(replica->txn, space->number, name, &number);
         if (status == MESHSYNC_E_NOT_FOUND && !make) {
             struct msy_schema schema; /* Declared, but nothing was written to it yet. */
-            meshsync_status declared =
-                msy_schema_find(replica->txn, space->number, name, &schema);
+            meshsync_status declared = msy_schema_find(replica->txn, space->number, name, &schema);
             make = declared == MESHSYNC_OK;
         }
         if (status == MESHSYNC_E_NOT_FOUND && make) {
@@ -327,9 +325,9 @@ static meshsync_status replica_put_own(struct msy_replica *replica,
         msy_put_be64(own + 16, space->own.last.seq);
         memcpy(own + 24, space->own.last.hash, 32);
         msy_put_be64(own + 56, space->own.ordinal);
-        meshsync_status status = msy_store_put(
-            replica->txn, MSY_TABLE_SPACES, msy_key_space(key, space->number, MSY_SPACE_ROW_OWN),
-            msy_bytes(own, sizeof own), MSY_PUT_ANY);
+        meshsync_status status = msy_store_put(replica->txn, MSY_TABLE_SPACES,
+                                               msy_key_space(key, space->number, MSY_SPACE_ROW_OWN),
+                                               msy_bytes(own, sizeof own), MSY_PUT_ANY);
         if (status != MESHSYNC_OK) {
             return status;
         }
@@ -400,9 +398,9 @@ static meshsync_status replica_no_space(struct msy_replica *replica,
                                         const struct msy_replica_event *event, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        struct msy_replica_effect *effect = msy_replica_effect(
-            replica,
-            event[i].type == MSY_REPLICA_CHANGES ? MSY_REPLICA_RECEIVED : MSY_REPLICA_DONE);
+        struct msy_replica_effect *effect =
+            msy_replica_effect(replica, event[i].type == MSY_REPLICA_CHANGES ? MSY_REPLICA_RECEIVED
+                                                                             : MSY_REPLICA_DONE);
         if (effect == NULL) {
             return MESHSYNC_E_NO_MEMORY;
         }
@@ -431,12 +429,9 @@ static meshsync_status replica_event(struct msy_replica *replica,
     case MSY_REPLICA_CHANGES:
         return open && !space->row.left ? msy_receive_changes(replica, space, &events[0])
                                         : replica_no_space(replica, events, 1);
-    case MSY_REPLICA_CREATE:
-        return msy_spaces_create(replica, &events[0]);
-    case MSY_REPLICA_JOIN:
-        return msy_spaces_join(replica, &events[0]);
-    case MSY_REPLICA_LEAVE:
-        return msy_spaces_leave(replica, &events[0]);
+    case MSY_REPLICA_CREATE: return msy_spaces_create(replica, &events[0]);
+    case MSY_REPLICA_JOIN: return msy_spaces_join(replica, &events[0]);
+    case MSY_REPLICA_LEAVE: return msy_spaces_leave(replica, &events[0]);
     case MSY_REPLICA_TICK:
         msy_pending_time(&replica->pending, replica->now_ms);
         return msy_receive_retry(replica);
@@ -472,8 +467,7 @@ static meshsync_status replica_batch(struct msy_replica *replica,
 static meshsync_status replica_say_committed(struct msy_replica *replica, uint64_t lsn_before)
 {
     if (replica->lsn_last > lsn_before) {
-        struct msy_replica_effect *effect =
-            msy_replica_effect(replica, MSY_REPLICA_COMMITTED);
+        struct msy_replica_effect *effect = msy_replica_effect(replica, MSY_REPLICA_COMMITTED);
         if (effect == NULL) {
             return MESHSYNC_E_NO_MEMORY;
         }
@@ -504,8 +498,8 @@ meshsync_status msy_replica_step(struct msy_replica *replica,
     msy_writeset_begin(&replica->set, replica->txn);
     status = replica_batch(replica, events, count);
     /* A refused commit may have numbered a collection: memory and store must agree on that. */
-    bool wrote = replica->lsn_last != lsn_before || replica->spaces_changed ||
-                 replica->numbers_dirty;
+    bool wrote =
+        replica->lsn_last != lsn_before || replica->spaces_changed || replica->numbers_dirty;
     if (status == MESHSYNC_OK && wrote) {
         status = replica_flush(replica);
     }

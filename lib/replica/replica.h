@@ -19,7 +19,7 @@ struct msy_replica; /* Opaque. */
 
 struct msy_replica_options {
     struct msy_alloc *alloc;
-    struct msy_store *store;            /* Outlives the replica. */
+    struct msy_store *store;             /* Outlives the replica. */
     const struct msy_identity *identity; /* Outlives the replica. */
     struct msy_entropy entropy;
     const struct msy_log *log; /* May be NULL. */
@@ -37,10 +37,10 @@ enum msy_replica_event_type {
 
 struct msy_replica_event {
     enum msy_replica_event_type type;
-    uint32_t space;  /* COMMIT, CHANGES, LEAVE. */
-    uint64_t id;     /* Comes back in the answer. */
-    int32_t early;   /* COMMIT: 1: also QUEUED before the store commits. */
-    int32_t erase;   /* LEAVE. */
+    uint32_t space;                  /* COMMIT, CHANGES, LEAVE. */
+    uint64_t id;                     /* Comes back in the answer. */
+    int32_t early;                   /* COMMIT: 1: also QUEUED before the store commits. */
+    int32_t erase;                   /* LEAVE. */
     struct msy_request *request;     /* COMMIT: lent for the step. */
     meshsync_bytes bytes;            /* CHANGES: for each, be32 length and the change. CREATE,
                                         JOIN: the name. Lent for the step. */
@@ -48,24 +48,24 @@ struct msy_replica_event {
 };
 
 enum msy_replica_effect_type {
-    MSY_REPLICA_DONE = 1,     /* Outcome of an event with an id. */
-    MSY_REPLICA_QUEUED = 2,   /* Before the commit: tip is fixed. */
-    MSY_REPLICA_RECEIVED = 3, /* A CHANGES event was dealt with. */
+    MSY_REPLICA_DONE = 1,      /* Outcome of an event with an id. */
+    MSY_REPLICA_QUEUED = 2,    /* Before the commit: tip is fixed. */
+    MSY_REPLICA_RECEIVED = 3,  /* A CHANGES event was dealt with. */
     MSY_REPLICA_COMMITTED = 4, /* Durable: records lsn_first to lsn_last are new. */
-    MSY_REPLICA_SPACES = 5,   /* The list of spaces, or membership in space, changed. */
-    MSY_REPLICA_MISSING = 6,  /* A cause of a received change is not here: space, tip. */
-    MSY_REPLICA_ALARM = 7     /* Something must not be: words in error. */
+    MSY_REPLICA_SPACES = 5,    /* The list of spaces, or membership in space, changed. */
+    MSY_REPLICA_MISSING = 6,   /* A cause of a received change is not here: space, tip. */
+    MSY_REPLICA_ALARM = 7      /* Something must not be: words in error. */
 };
 
 struct msy_replica_effect {
     enum msy_replica_effect_type type;
     meshsync_status status; /* DONE; RECEIVED: E_PROTOCOL when its bringer misbehaved. */
     uint64_t id;
-    uint32_t space; /* DONE of CREATE and JOIN: the new number. */
+    uint32_t space;     /* DONE of CREATE and JOIN: the new number. */
     struct msy_tip tip; /* DONE, QUEUED: the change made; seq 0: nothing to write. MISSING. */
     uint64_t lsn_first;
     uint64_t lsn_last;
-    uint32_t accepted;  /* RECEIVED: changes. */
+    uint32_t accepted; /* RECEIVED: changes. */
     uint32_t duplicate;
     uint32_t pending;
     uint32_t rejected;

@@ -68,7 +68,8 @@ bool msy_request_next(const struct msy_request *request, size_t *at, struct msy_
                                               request->bytes.len - *at - INTENT_HEAD_BYTES});
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         uint64_t len = 0;
-        if (!msy_cursor_varint(&cursor, &len) || !msy_cursor_bytes(&cursor, (size_t)len, parts[i])) {
+        if (!msy_cursor_varint(&cursor, &len) ||
+            !msy_cursor_bytes(&cursor, (size_t)len, parts[i])) {
             return false;
         }
     }

@@ -31,7 +31,7 @@ struct msy_intent {
 struct msy_request {
     struct msy_buf bytes;
     uint32_t intents_count;
-    bool explicit_txn; /* Never merged with others. */
+    bool explicit_txn;   /* Never merged with others. */
     meshsync_bytes meta; /* Raw msgpack map or empty; owned by the caller. */
 };
 

@@ -84,8 +84,7 @@ static meshsync_status reset_visit(struct reset_sums *sums, const struct msy_cha
             struct msy_msgpack_head head;
             msy_cursor_init(&payload, op->payload);
             if (msy_mp_read(&payload, &head)) {
-                status =
-                    reset_add(sums, &change->header.actor, change->header.seq, head.number);
+                status = reset_add(sums, &change->header.actor, change->header.seq, head.number);
             }
         }
     }

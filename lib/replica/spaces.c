@@ -157,9 +157,8 @@ meshsync_status msy_spaces_create(struct msy_replica *replica,
         status = spaces_record(replica, space, parts, 1, msy_buf_bytes(&array), &tip);
     }
     msy_buf_fini(&array);
-    return status == MESHSYNC_OK
-               ? spaces_answer(replica, event->id, space->number, &tip, NULL)
-               : status;
+    return status == MESHSYNC_OK ? spaces_answer(replica, event->id, space->number, &tip, NULL)
+                                 : status;
 }
 
 static meshsync_status spaces_member_array(struct msy_replica *replica,
@@ -206,19 +205,16 @@ static meshsync_status spaces_rejoin(struct msy_replica *replica,
                                      struct msy_space_state *space)
 {
     if (!space->row.left) {
-        return spaces_refuse(replica, event->id, MESHSYNC_E_EXISTS,
-                             "this space is here already");
+        return spaces_refuse(replica, event->id, MESHSYNC_E_EXISTS, "this space is here already");
     }
     space->row.left = false;
     replica->spaces_changed = true;
     meshsync_status status = msy_replica_put_row(replica, space);
-    return status == MESHSYNC_OK
-               ? spaces_answer(replica, event->id, space->number, NULL, NULL)
-               : status;
+    return status == MESHSYNC_OK ? spaces_answer(replica, event->id, space->number, NULL, NULL)
+                                 : status;
 }
 
-meshsync_status msy_spaces_join(struct msy_replica *replica,
-                                const struct msy_replica_event *event)
+meshsync_status msy_spaces_join(struct msy_replica *replica, const struct msy_replica_event *event)
 {
     const struct msy_ticket *ticket = event->ticket;
     const uint8_t *device = msy_identity_public(replica->identity);
@@ -265,9 +261,8 @@ meshsync_status msy_spaces_join(struct msy_replica *replica,
     }
     msy_buf_fini(&array);
     msy_wipe(&row, sizeof row);
-    return status == MESHSYNC_OK
-               ? spaces_answer(replica, event->id, space->number, &tip, NULL)
-               : status;
+    return status == MESHSYNC_OK ? spaces_answer(replica, event->id, space->number, &tip, NULL)
+                                 : status;
 }
 
 meshsync_status msy_spaces_settle(struct msy_replica *replica, struct msy_space_state *space)
@@ -354,8 +349,7 @@ static meshsync_status spaces_erase(struct msy_replica *replica, struct msy_spac
     return status;
 }
 
-meshsync_status msy_spaces_leave(struct msy_replica *replica,
-                                 const struct msy_replica_event *event)
+meshsync_status msy_spaces_leave(struct msy_replica *replica, const struct msy_replica_event *event)
 {
     struct msy_space_state *space = msy_replica_space(replica, event->space);
     if (space == NULL || space->erased) {
@@ -364,9 +358,8 @@ meshsync_status msy_spaces_leave(struct msy_replica *replica,
     replica->spaces_changed = true;
     space->row.left = true;
     msy_wipe(space->row.invite_seed, sizeof space->row.invite_seed);
-    meshsync_status status = event->erase != 0 ? spaces_erase(replica, space)
-                                               : msy_replica_put_row(replica, space);
-    return status == MESHSYNC_OK
-               ? spaces_answer(replica, event->id, space->number, NULL, NULL)
-               : status;
+    meshsync_status status =
+        event->erase != 0 ? spaces_erase(replica, space) : msy_replica_put_row(replica, space);
+    return status == MESHSYNC_OK ? spaces_answer(replica, event->id, space->number, NULL, NULL)
+                                 : status;
 }

@@ -139,7 +139,7 @@ static meshsync_status verify_authentic(struct verify_log *at, const struct msy_
     if (status != MESHSYNC_OK) {
         *good = false;
         return status == MESHSYNC_E_NOT_FOUND || status == MESHSYNC_E_STORE_CORRUPT ? MESHSYNC_OK
-                                                                                   : status;
+                                                                                    : status;
     }
     if (at->change->header.seq == 1) {
         msy_change_actor_id(&at->hasher, &at->change->header, &actor);
@@ -185,10 +185,9 @@ static meshsync_status verify_record(struct verify_log *at, uint64_t lsn,
     if (status == MESHSYNC_OK) {
         status = verify_follow(at, &tip);
     }
-    if (status == MESHSYNC_OK &&
-        (msy_history_find(at->txn, at->space, &tip.actor, tip.seq, tip.hash, &indexed) !=
-             MESHSYNC_OK ||
-         indexed != lsn)) {
+    if (status == MESHSYNC_OK && (msy_history_find(at->txn, at->space, &tip.actor, tip.seq,
+                                                   tip.hash, &indexed) != MESHSYNC_OK ||
+                                  indexed != lsn)) {
         at->report->damaged_indexes += 1;
     }
     /* Last: it may parse other headers over this one. */
@@ -259,8 +258,8 @@ static meshsync_status verify_log(struct verify_log *at)
     return status == MESHSYNC_E_END ? verify_tables(at) : status;
 }
 
-static meshsync_status verify_run(struct verify_log *at, struct msy_store_txn *txn,
-                                  uint32_t space, meshsync_error *error)
+static meshsync_status verify_run(struct verify_log *at, struct msy_store_txn *txn, uint32_t space,
+                                  meshsync_error *error)
 {
     struct msy_space_row_descriptor row;
     uint32_t number = space - 1;
@@ -281,20 +280,18 @@ static meshsync_status verify_run(struct verify_log *at, struct msy_store_txn *t
     if (status != MESHSYNC_OK) {
         return msy_fail(error, status, "verifying could not be finished");
     }
-    uint64_t damaged = at->report->damaged_changes + at->report->damaged_leaves +
-                       at->report->damaged_indexes;
-    return damaged == 0
-               ? MESHSYNC_OK
-               : msy_fail(error, MESHSYNC_E_STORE_CORRUPT,
-                          "damage: %llu changes, %llu leaves, %llu index entries",
-                          (unsigned long long)at->report->damaged_changes,
-                          (unsigned long long)at->report->damaged_leaves,
-                          (unsigned long long)at->report->damaged_indexes);
+    uint64_t damaged =
+        at->report->damaged_changes + at->report->damaged_leaves + at->report->damaged_indexes;
+    return damaged == 0 ? MESHSYNC_OK
+                        : msy_fail(error, MESHSYNC_E_STORE_CORRUPT,
+                                   "damage: %llu changes, %llu leaves, %llu index entries",
+                                   (unsigned long long)at->report->damaged_changes,
+                                   (unsigned long long)at->report->damaged_leaves,
+                                   (unsigned long long)at->report->damaged_indexes);
 }
 
-meshsync_status msy_verify_space(struct msy_alloc *alloc, struct msy_store_txn *txn,
-                                 uint32_t space, meshsync_verify_report *report,
-                                 meshsync_error *error)
+meshsync_status msy_verify_space(struct msy_alloc *alloc, struct msy_store_txn *txn, uint32_t space,
+                                 meshsync_verify_report *report, meshsync_error *error)
 {
     struct verify_log at = {.alloc = alloc, .txn = txn, .space = space, .report = report};
     size_t size = report->size;

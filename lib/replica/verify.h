@@ -12,8 +12,7 @@
 #include "store/schema.h"
 
 /* E_STORE_CORRUPT when anything differs; report says what. */
-meshsync_status msy_verify_space(struct msy_alloc *alloc, struct msy_store_txn *txn,
-                                 uint32_t space, meshsync_verify_report *report,
-                                 meshsync_error *error);
+meshsync_status msy_verify_space(struct msy_alloc *alloc, struct msy_store_txn *txn, uint32_t space,
+                                 meshsync_verify_report *report, meshsync_error *error);
 
 #endif

@@ -72,8 +72,8 @@ static meshsync_status replay_digest_of(struct replay *at, uint32_t collection,
 }
 
 static meshsync_status replay_count_dot(struct replay *at, uint32_t collection,
-                                        const struct msy_actor *actor, uint64_t seq,
-                                        uint32_t index, const uint8_t *op_hash)
+                                        const struct msy_actor *actor, uint64_t seq, uint32_t index,
+                                        const uint8_t *op_hash)
 {
     struct replay_digest *digest = NULL;
     uint8_t key[32];
@@ -98,8 +98,8 @@ static meshsync_status replay_header(struct replay *at, uint64_t lsn)
     meshsync_bytes body;
     const uint8_t *signature = NULL;
     meshsync_status status = msy_history_record(at->txn, lsn, &record);
-    return status == MESHSYNC_OK ? msy_change_parse_header(record.change, at->header,
-                                                           &header_bytes, &signature, &body)
+    return status == MESHSYNC_OK ? msy_change_parse_header(record.change, at->header, &header_bytes,
+                                                           &signature, &body)
                                  : status;
 }
 
@@ -172,8 +172,7 @@ static meshsync_status replay_kill(struct replay *at, meshsync_bytes state,
 }
 
 static meshsync_status replay_entry(struct replay *at, meshsync_bytes state,
-                                    const struct msy_op *op, uint32_t index,
-                                    const uint8_t *op_hash)
+                                    const struct msy_op *op, uint32_t index, const uint8_t *op_hash)
 {
     uint8_t key[16];
     meshsync_bytes mark;
@@ -182,8 +181,8 @@ static meshsync_status replay_entry(struct replay *at, meshsync_bytes state,
                                    .kind = op->kind,
                                    .payload = op->payload,
                                    .payload_len = (uint32_t)op->payload.len};
-    meshsync_status status = msy_store_get(
-        at->model, MSY_TABLE_KILLS, replay_kill_key(key, at->lsn, index, state), &mark);
+    meshsync_status status = msy_store_get(at->model, MSY_TABLE_KILLS,
+                                           replay_kill_key(key, at->lsn, index, state), &mark);
     if (status != MESHSYNC_E_NOT_FOUND) {
         return status; /* Killed before it came. */
     }
@@ -212,8 +211,7 @@ static meshsync_status replay_reset(struct replay *at, meshsync_bytes payload)
         (void)msy_mp_uint(&cursor, &reset.seq);
         (void)msy_mp_uint(&cursor, &reset.plus);
         (void)msy_mp_uint(&cursor, &reset.minus);
-        status = cursor.failed ? MESHSYNC_E_STORE_CORRUPT
-                               : msy_leaf_add_reset(&at->leaf, &reset);
+        status = cursor.failed ? MESHSYNC_E_STORE_CORRUPT : msy_leaf_add_reset(&at->leaf, &reset);
     }
     return status;
 }
@@ -334,8 +332,7 @@ static meshsync_status replay_op(struct replay *at, uint32_t index, uint32_t col
             status = replay_delta(at, op->payload);
         } else if (status == MESHSYNC_OK && op->kind == MSY_OP_RESET) {
             status = replay_reset(at, op->payload);
-        } else if (status == MESHSYNC_OK && op->kind != MSY_OP_ERASE &&
-                   op->kind != MSY_OP_CLEAR) {
+        } else if (status == MESHSYNC_OK && op->kind != MSY_OP_ERASE && op->kind != MSY_OP_CLEAR) {
             status = replay_entry(at, key, op, index, op_hash);
         }
         if (status == MESHSYNC_OK && (op->kind == MSY_OP_ADD || op->kind == MSY_OP_RESET)) {
@@ -366,9 +363,9 @@ static meshsync_status replay_change(struct replay *at, const struct msy_record 
     }
     for (uint32_t i = 0; i < at->change->ops_count && status == MESHSYNC_OK; i++) {
         uint32_t collection = 0;
-        status = msy_control_number(
-            at->txn, at->space, at->change->collections[at->change->ops[i].collection],
-            &collection);
+        status =
+            msy_control_number(at->txn, at->space,
+                               at->change->collections[at->change->ops[i].collection], &collection);
         if (status == MESHSYNC_OK) {
             status = replay_op(at, i, collection);
         }
@@ -504,8 +501,8 @@ static meshsync_status replay_compare_digests(struct replay *at)
     return status;
 }
 
-meshsync_status msy_verify_state(struct msy_alloc *alloc, struct msy_store_txn *txn,
-                                 uint32_t space, meshsync_verify_report *report)
+meshsync_status msy_verify_state(struct msy_alloc *alloc, struct msy_store_txn *txn, uint32_t space,
+                                 meshsync_verify_report *report)
 {
     struct replay at = {.alloc = alloc, .txn = txn, .space = space, .report = report};
     meshsync_status status = MESHSYNC_OK;

@@ -11,7 +11,7 @@
 
 /* report->ops tells how many passes there must be; adds leaves, damaged_leaves and the digests that
  * differ. */
-meshsync_status msy_verify_state(struct msy_alloc *alloc, struct msy_store_txn *txn,
-                                 uint32_t space, meshsync_verify_report *report);
+meshsync_status msy_verify_state(struct msy_alloc *alloc, struct msy_store_txn *txn, uint32_t space,
+                                 meshsync_verify_report *report);
 
 #endif

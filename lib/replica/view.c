@@ -15,8 +15,8 @@
 enum { VIEW_SCRATCH_BYTES_MAX = 64u << 20, CONTEXT_BYTES_MAX = 1u << 20, MERGE_ROOM = 4096 };
 
 meshsync_status msy_view_init(struct msy_view *view, struct msy_alloc *alloc,
-                              struct msy_store_txn *txn, struct msy_store_txn *over,
-                              uint32_t space, const struct msy_merge_port *merge)
+                              struct msy_store_txn *txn, struct msy_store_txn *over, uint32_t space,
+                              const struct msy_merge_port *merge)
 {
     meshsync_bytes id;
     memset(view, 0, sizeof *view);
@@ -37,7 +37,7 @@ meshsync_status msy_view_init(struct msy_view *view, struct msy_alloc *alloc,
         return MESHSYNC_OK;
     }
     return status == MESHSYNC_OK || status == MESHSYNC_E_NOT_FOUND ? MESHSYNC_E_STORE_CORRUPT
-                                                                  : status;
+                                                                   : status;
 }
 
 void msy_view_fini(struct msy_view *view)
@@ -105,13 +105,11 @@ static meshsync_status view_own_number(struct msy_view *view, meshsync_bytes nam
 meshsync_status msy_view_schema(struct msy_view *view, meshsync_bytes collection,
                                 meshsync_error *error)
 {
-    if (view->schema_known &&
-        msy_bytes_equal(collection, msy_key_name(view->schema.name))) {
+    if (view->schema_known && msy_bytes_equal(collection, msy_key_name(view->schema.name))) {
         return MESHSYNC_OK;
     }
     view->schema_known = false;
-    meshsync_status status =
-        msy_schema_find(view->txn, view->space, collection, &view->schema);
+    meshsync_status status = msy_schema_find(view->txn, view->space, collection, &view->schema);
     if (status == MESHSYNC_OK && view->over != NULL && view->schema.collection == 0) {
         status = view_own_number(view, collection);
     }
@@ -150,9 +148,9 @@ static meshsync_status view_header(struct msy_view *view, uint64_t lsn)
     const uint8_t *signature = NULL;
     meshsync_status status = msy_history_record(view->txn, lsn, &record);
     if (status == MESHSYNC_E_NOT_FOUND ||
-        (status == MESHSYNC_OK && msy_change_parse_header(record.change, &view->header,
-                                                          &header_bytes, &signature,
-                                                          &body) != MESHSYNC_OK)) {
+        (status == MESHSYNC_OK &&
+         msy_change_parse_header(record.change, &view->header, &header_bytes, &signature, &body) !=
+             MESHSYNC_OK)) {
         status = MESHSYNC_E_STORE_CORRUPT;
     }
     return status;
@@ -161,8 +159,7 @@ static meshsync_status view_header(struct msy_view *view, uint64_t lsn)
 /* The kind that a read shows where several live at one path. */
 static uint32_t view_kind(const struct msy_leaf *leaf)
 {
-    static const uint32_t precedence[] = {MSY_OP_VALUE, MSY_OP_ADD, MSY_OP_MEMBER,
-                                          MSY_OP_MARKER};
+    static const uint32_t precedence[] = {MSY_OP_VALUE, MSY_OP_ADD, MSY_OP_MEMBER, MSY_OP_MARKER};
     for (size_t k = 0; k < sizeof precedence / sizeof precedence[0]; k++) {
         if (precedence[k] == MSY_OP_ADD && leaf->has_counter) {
             struct msy_leaf counter = *leaf;
@@ -222,8 +219,7 @@ static meshsync_status view_entry_value(struct msy_view *view, uint32_t entry,
                                         meshsync_value *value)
 {
     meshsync_bytes payload;
-    meshsync_status status =
-        msy_control_payload(view->txn, &view->leaf.entries[entry], &payload);
+    meshsync_status status = msy_control_payload(view->txn, &view->leaf.entries[entry], &payload);
     if (status == MESHSYNC_OK) {
         msy_value_decode(payload, value);
     }
@@ -261,8 +257,8 @@ static meshsync_status view_sibling_fill(struct msy_view *view, uint32_t index,
     sibling->lsn = entry->lsn;
     memcpy(sibling->actor, order->actor.id, sizeof sibling->actor);
     if (status == MESHSYNC_OK && entry->lsn != UINT64_MAX) {
-        status = msy_history_epoch(view->txn, view->space, &order->actor, sibling->device,
-                                   &ordinal, &has, &before);
+        status = msy_history_epoch(view->txn, view->space, &order->actor, sibling->device, &ordinal,
+                                   &has, &before);
     }
     return status;
 }
@@ -283,8 +279,8 @@ static meshsync_status view_custom(struct msy_view *view, meshsync_value *value)
     if (status != MESHSYNC_OK || merge == NULL) {
         return status;
     }
-    meshsync_sibling *siblings = (meshsync_sibling *)msy_new_array(
-        view->alloc, view->siblings_count, sizeof *siblings);
+    meshsync_sibling *siblings =
+        (meshsync_sibling *)msy_new_array(view->alloc, view->siblings_count, sizeof *siblings);
     if (siblings == NULL) {
         return MESHSYNC_E_NO_MEMORY;
     }
@@ -330,8 +326,7 @@ static meshsync_status view_choose(struct msy_view *view, uint32_t kind, meshsyn
     case MESHSYNC_VIEW_MAX:
     case MESHSYNC_VIEW_MIN:
         return view_extreme(view, view->schema.view == MESHSYNC_VIEW_MAX, value);
-    case MESHSYNC_VIEW_CUSTOM:
-        return view_custom(view, value);
+    case MESHSYNC_VIEW_CUSTOM: return view_custom(view, value);
     default: /* LWW, MV, and views of later versions. */
         return view_entry_value(view, view->order[view->siblings_count - 1].entry, value);
     }
@@ -356,34 +351,28 @@ static meshsync_status view_context(struct msy_view *view)
     return status;
 }
 
-meshsync_status msy_view_show(struct msy_view *view, meshsync_entry *entry,
-                              meshsync_error *error)
+meshsync_status msy_view_show(struct msy_view *view, meshsync_entry *entry, meshsync_error *error)
 {
     uint32_t kind = view_kind(&view->leaf);
     memset(entry, 0, sizeof *entry);
     view->ordered = false;
     view->siblings_count = 0;
-    entry->key = msy_bytes(view->key + MSY_STATE_PREFIX_BYTES,
-                           view->key_len - MSY_STATE_PREFIX_BYTES);
+    entry->key =
+        msy_bytes(view->key + MSY_STATE_PREFIX_BYTES, view->key_len - MSY_STATE_PREFIX_BYTES);
     meshsync_status status = view_context(view);
     if (status != MESHSYNC_OK) {
         return msy_fail(error, status, "no memory for the context");
     }
     entry->context = msy_buf_bytes(&view->context);
     switch (kind) {
-    case MSY_OP_ERASE:
-        return MESHSYNC_E_NOT_FOUND;
+    case MSY_OP_ERASE: return MESHSYNC_E_NOT_FOUND;
     case MSY_OP_ADD:
         entry->kind = 1;
         entry->value.type = MESHSYNC_VALUE_INT;
         entry->value.integer = msy_leaf_sum(&view->leaf);
         return MESHSYNC_OK;
-    case MSY_OP_MEMBER:
-        entry->kind = 2;
-        break;
-    case MSY_OP_MARKER:
-        entry->kind = 3;
-        break;
+    case MSY_OP_MEMBER: entry->kind = 2; break;
+    case MSY_OP_MARKER: entry->kind = 3; break;
     default:
         status = view_choose(view, kind, &entry->value);
         entry->siblings_count = view->siblings_count;
@@ -461,8 +450,7 @@ meshsync_status msy_view_sibling(struct msy_view *view, uint32_t index, meshsync
     if (status == MESHSYNC_OK) {
         status = view_sibling_fill(view, index, sibling);
     }
-    return status == MESHSYNC_OK ? status
-                                 : msy_fail(error, status, "a sibling cannot be read");
+    return status == MESHSYNC_OK ? status : msy_fail(error, status, "a sibling cannot be read");
 }
 
 meshsync_status msy_view_contains(struct msy_view *view, meshsync_bytes collection,
@@ -476,8 +464,8 @@ meshsync_status msy_view_contains(struct msy_view *view, meshsync_bytes collecti
     if (!msy_path_valid(path)) {
         return msy_fail(error, MESHSYNC_E_INVALID, "the path is malformed or too long");
     }
-    status = view_load(
-        view, msy_key_state(bytes, view->space, view->schema.collection, path), error);
+    status =
+        view_load(view, msy_key_state(bytes, view->space, view->schema.collection, path), error);
     if (status != MESHSYNC_OK) {
         return status;
     }

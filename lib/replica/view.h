@@ -12,15 +12,13 @@ meshsync_status msy_view_schema(struct msy_view *view, meshsync_bytes collection
                                 meshsync_error *error);
 /* Fills entry from view->leaf as the collection's view shows it; E_NOT_FOUND when nothing of its own
  * lives at the path. The entry's key is the path in view->key. */
-meshsync_status msy_view_show(struct msy_view *view, meshsync_entry *entry,
-                              meshsync_error *error);
+meshsync_status msy_view_show(struct msy_view *view, meshsync_entry *entry, meshsync_error *error);
 /* Does anything live strictly below the path of key? */
 meshsync_status msy_view_below(struct msy_view *view, meshsync_bytes key, bool *lives);
 /* The smallest (or, descending, greatest) state key in [low, high), own writes first. E_END. */
 meshsync_status msy_view_seek(struct msy_view *view, struct msy_store_iter *iter,
-                              struct msy_store_iter *over, meshsync_bytes low,
-                              meshsync_bytes high, bool descending, meshsync_bytes *key,
-                              meshsync_bytes *value);
+                              struct msy_store_iter *over, meshsync_bytes low, meshsync_bytes high,
+                              bool descending, meshsync_bytes *key, meshsync_bytes *value);
 /* The least key greater than all that begin with prefix; false when there is none. */
 bool msy_key_after(uint8_t *key, size_t *len);
 

@@ -24,17 +24,16 @@ static meshsync_status view_seek_one(struct msy_store_iter *iter, meshsync_bytes
 {
     meshsync_status status = descending ? msy_store_seek_before(iter, high, key, value)
                                         : msy_store_seek(iter, low, key, value);
-    if (status == MESHSYNC_OK && (descending ? msy_bytes_compare(*key, low) < 0
-                                             : msy_bytes_compare(*key, high) >= 0)) {
+    if (status == MESHSYNC_OK &&
+        (descending ? msy_bytes_compare(*key, low) < 0 : msy_bytes_compare(*key, high) >= 0)) {
         return MESHSYNC_E_END;
     }
     return status;
 }
 
 meshsync_status msy_view_seek(struct msy_view *view, struct msy_store_iter *iter,
-                              struct msy_store_iter *over, meshsync_bytes low,
-                              meshsync_bytes high, bool descending, meshsync_bytes *key,
-                              meshsync_bytes *value)
+                              struct msy_store_iter *over, meshsync_bytes low, meshsync_bytes high,
+                              bool descending, meshsync_bytes *key, meshsync_bytes *value)
 {
     meshsync_bytes over_key;
     meshsync_bytes over_value;
@@ -43,8 +42,7 @@ meshsync_status msy_view_seek(struct msy_view *view, struct msy_store_iter *iter
     if (over == NULL || (status != MESHSYNC_OK && status != MESHSYNC_E_END)) {
         return status;
     }
-    meshsync_status own =
-        view_seek_one(over, low, high, descending, &over_key, &over_value);
+    meshsync_status own = view_seek_one(over, low, high, descending, &over_key, &over_value);
     if (own != MESHSYNC_OK) {
         return own == MESHSYNC_E_END ? status : own;
     }
@@ -83,8 +81,8 @@ meshsync_status msy_view_below(struct msy_view *view, meshsync_bytes key, bool *
         status = msy_store_iter_open(view->over, MSY_TABLE_STATE, &over);
     }
     while (status == MESHSYNC_OK && !*lives) {
-        status = msy_view_seek(view, iter, over, msy_bytes(low, low_len),
-                               msy_bytes(high, high_len), false, &found, &value);
+        status = msy_view_seek(view, iter, over, msy_bytes(low, low_len), msy_bytes(high, high_len),
+                               false, &found, &value);
         if (status == MESHSYNC_OK) {
             status = msy_leaf_read(&leaf, found, value);
         }
@@ -164,8 +162,7 @@ static bool walk_bounds(struct msy_walk *walk, const meshsync_scan_options *opti
 
 static meshsync_status walk_iters(struct msy_walk *walk)
 {
-    meshsync_status status =
-        msy_store_iter_open(walk->view->txn, MSY_TABLE_STATE, &walk->iter);
+    meshsync_status status = msy_store_iter_open(walk->view->txn, MSY_TABLE_STATE, &walk->iter);
     if (status == MESHSYNC_OK && walk->view->over != NULL) {
         status = msy_store_iter_open(walk->view->over, MSY_TABLE_STATE, &walk->over_iter);
     }
@@ -190,8 +187,7 @@ meshsync_status msy_walk_open(struct msy_walk *walk, struct msy_view *view,
     walk->deep = options->deep != 0;
     walk->left = options->limit == 0 ? UINT64_MAX : options->limit;
     walk->done = walk->collection == 0 && view->over == NULL; /* Nothing written to it yet. */
-    walk->low_len =
-        msy_key_state(walk->low, view->space, walk->collection, msy_bytes(NULL, 0)).len;
+    walk->low_len = msy_key_state(walk->low, view->space, walk->collection, msy_bytes(NULL, 0)).len;
     for (size_t i = 0; i < options->below.parts_count; i++) {
         if (!msy_path_append(walk->low, &walk->low_len, sizeof walk->low,
                              options->below.parts[i])) {

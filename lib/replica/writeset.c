@@ -96,8 +96,8 @@ static struct msy_ws_leaf *writeset_new_leaf(struct msy_writeset *set)
         return NULL;
     }
     if (row == set->pool_rows) {
-        set->pool[row] = (struct msy_ws_leaf *)msy_new_array(set->alloc, MSY_WS_POOL_LEAVES,
-                                                             sizeof **set->pool);
+        set->pool[row] =
+            (struct msy_ws_leaf *)msy_new_array(set->alloc, MSY_WS_POOL_LEAVES, sizeof **set->pool);
         if (set->pool[row] == NULL) {
             return NULL;
         }
@@ -166,8 +166,8 @@ meshsync_status msy_writeset_leaf_key(struct msy_writeset *set, meshsync_bytes k
     if (status == MESHSYNC_OK) {
         value = msy_writeset_keep(set, value);
         leaf->existed = true;
-        status = value.data == NULL ? MESHSYNC_E_NO_MEMORY
-                                    : msy_leaf_read(&leaf->leaf, kept, value);
+        status =
+            value.data == NULL ? MESHSYNC_E_NO_MEMORY : msy_leaf_read(&leaf->leaf, kept, value);
     } else if (status == MESHSYNC_E_NOT_FOUND) {
         status = MESHSYNC_OK;
     }

@@ -33,8 +33,8 @@ meshsync_status msy_history_next_space(struct msy_store_txn *txn, uint32_t *spac
     return status;
 }
 
-static meshsync_status history_tips(struct msy_store_txn *txn, enum msy_table table,
-                                    uint32_t space, struct msy_vector *vector)
+static meshsync_status history_tips(struct msy_store_txn *txn, enum msy_table table, uint32_t space,
+                                    struct msy_vector *vector)
 {
     uint8_t prefix[4];
     meshsync_bytes key;
@@ -159,8 +159,8 @@ meshsync_status msy_history_find(struct msy_store_txn *txn, uint32_t space,
         }
         status = msy_store_seek(iter, wanted, &found, &value);
         if (status == MESHSYNC_E_END ||
-            (status == MESHSYNC_OK && (found.len != MSY_BY_ACTOR_KEY_BYTES ||
-                                       memcmp(found.data, key, 28) != 0))) {
+            (status == MESHSYNC_OK &&
+             (found.len != MSY_BY_ACTOR_KEY_BYTES || memcmp(found.data, key, 28) != 0))) {
             status = MESHSYNC_E_NOT_FOUND;
         }
         msy_store_iter_close(iter);
@@ -175,8 +175,8 @@ meshsync_status msy_history_find(struct msy_store_txn *txn, uint32_t space,
 }
 
 meshsync_status msy_history_epoch(struct msy_store_txn *txn, uint32_t space,
-                                  const struct msy_actor *actor, uint8_t *device,
-                                  uint64_t *ordinal, bool *has, struct msy_tip *predecessor)
+                                  const struct msy_actor *actor, uint8_t *device, uint64_t *ordinal,
+                                  bool *has, struct msy_tip *predecessor)
 {
     uint64_t lsn = 0;
     struct msy_record record;
@@ -208,8 +208,8 @@ meshsync_status msy_history_epoch(struct msy_store_txn *txn, uint32_t space,
 }
 
 meshsync_status msy_history_covers(struct msy_store_txn *txn, uint32_t space,
-                                   const struct msy_vector *vector,
-                                   const struct msy_actor *actor, uint64_t seq, bool *covers)
+                                   const struct msy_vector *vector, const struct msy_actor *actor,
+                                   uint64_t seq, bool *covers)
 {
     const struct msy_tip *exact = msy_vector_get(vector, actor);
     uint8_t device[32];

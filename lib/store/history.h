@@ -34,13 +34,13 @@ meshsync_status msy_history_find(struct msy_store_txn *txn, uint32_t space,
 /* The predecessor that an actor's first change names; *has false for a root. E_NOT_FOUND when the
  * actor is unknown here. device (32 bytes) may be NULL. */
 meshsync_status msy_history_epoch(struct msy_store_txn *txn, uint32_t space,
-                                  const struct msy_actor *actor, uint8_t *device,
-                                  uint64_t *ordinal, bool *has, struct msy_tip *predecessor);
+                                  const struct msy_actor *actor, uint8_t *device, uint64_t *ordinal,
+                                  bool *has, struct msy_tip *predecessor);
 /* Does what the tips of vector imply include (actor, seq)? Tips unknown here count for themselves
  * alone. */
 meshsync_status msy_history_covers(struct msy_store_txn *txn, uint32_t space,
-                                   const struct msy_vector *vector,
-                                   const struct msy_actor *actor, uint64_t seq, bool *covers);
+                                   const struct msy_vector *vector, const struct msy_actor *actor,
+                                   uint64_t seq, bool *covers);
 
 /* What a peer lacks: for each wanted tip, the changes of its device's chain up to it that their
  * vector does not imply, merged in ascending LSN, which is a causal order. Holds no transaction:
@@ -68,8 +68,8 @@ meshsync_status msy_stream_plan(struct msy_stream *stream, struct msy_store_txn 
                                 uint32_t space, const struct msy_vector *theirs,
                                 const struct msy_tip *wanted, uint32_t wanted_count);
 /* Lends the next record (until the transaction ends) without taking it: E_END when done. */
-meshsync_status msy_stream_peek(struct msy_stream *stream, struct msy_store_txn *txn,
-                                uint64_t *lsn, struct msy_record *record);
+meshsync_status msy_stream_peek(struct msy_stream *stream, struct msy_store_txn *txn, uint64_t *lsn,
+                                struct msy_record *record);
 /* Takes the record that peek showed. */
 meshsync_status msy_stream_advance(struct msy_stream *stream, struct msy_store_txn *txn);
 

@@ -6,8 +6,8 @@ enum { DESCRIPTOR_VERSION = 1, DESCRIPTOR_JOINING = 1, DESCRIPTOR_LEFT = 2, RECO
 void msy_space_row_write(const struct msy_space_row_descriptor *row, struct msy_buf *out)
 {
     /* The buffer has room for the largest row from its making; so no step can fail. */
-    uint8_t flags = (uint8_t)((row->joining ? DESCRIPTOR_JOINING : 0) |
-                              (row->left ? DESCRIPTOR_LEFT : 0));
+    uint8_t flags =
+        (uint8_t)((row->joining ? DESCRIPTOR_JOINING : 0) | (row->left ? DESCRIPTOR_LEFT : 0));
     size_t name_len = strlen(row->name);
     (void)msy_buf_append_u8(out, DESCRIPTOR_VERSION);
     (void)msy_buf_append_u8(out, flags);

@@ -24,13 +24,13 @@ enum {
 };
 
 /* Names in the meta table. */
-#define MSY_META_FORMAT "format"     /* be32 */
-#define MSY_META_STORE_ID "store-id" /* 16 random bytes; new after a restore */
-#define MSY_META_HLC "hlc"           /* be64 */
-#define MSY_META_LSN "lsn"           /* be64: the last one ever given */
+#define MSY_META_FORMAT "format"                   /* be32 */
+#define MSY_META_STORE_ID "store-id"               /* 16 random bytes; new after a restore */
+#define MSY_META_HLC "hlc"                         /* be64 */
+#define MSY_META_LSN "lsn"                         /* be64: the last one ever given */
 #define MSY_META_SPACE_NEXT "space-next"           /* be64 */
 #define MSY_META_COLLECTION_NEXT "collection-next" /* be64 */
-#define MSY_META_IDENTITY "identity" /* Public key of the device that writes here. */
+#define MSY_META_IDENTITY "identity"               /* Public key of the device that writes here. */
 
 /* Rows of the spaces table: be32 space, then one of these. */
 enum msy_space_row {

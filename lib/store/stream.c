@@ -123,8 +123,8 @@ static meshsync_status stream_known(struct msy_store_txn *txn, uint32_t space,
 
 /* Adds what is needed of one actor's chain; *whole when it is needed from its first change. */
 static meshsync_status stream_add_chain(struct msy_stream *stream, struct msy_store_txn *txn,
-                                        const struct msy_vector *theirs,
-                                        const struct msy_tip *tip, bool *whole)
+                                        const struct msy_vector *theirs, const struct msy_tip *tip,
+                                        bool *whole)
 {
     uint64_t known = 0;
     *whole = false;
@@ -160,8 +160,7 @@ meshsync_status msy_stream_plan(struct msy_stream *stream, struct msy_store_txn 
         struct msy_tip tip = wanted[i];
         uint64_t lsn = 0;
         bool whole = true;
-        meshsync_status status =
-            msy_history_find(txn, space, &tip.actor, tip.seq, NULL, &lsn);
+        meshsync_status status = msy_history_find(txn, space, &tip.actor, tip.seq, NULL, &lsn);
         if (status == MESHSYNC_E_NOT_FOUND) {
             continue;
         }
@@ -173,8 +172,7 @@ meshsync_status msy_stream_plan(struct msy_stream *stream, struct msy_store_txn 
             if (status != MESHSYNC_OK || !whole) {
                 break;
             }
-            status =
-                msy_history_epoch(txn, space, &tip.actor, NULL, &ordinal, &has, &before);
+            status = msy_history_epoch(txn, space, &tip.actor, NULL, &ordinal, &has, &before);
             if (!has) {
                 break;
             }
@@ -187,8 +185,8 @@ meshsync_status msy_stream_plan(struct msy_stream *stream, struct msy_store_txn 
     return MESHSYNC_OK;
 }
 
-meshsync_status msy_stream_peek(struct msy_stream *stream, struct msy_store_txn *txn,
-                                uint64_t *lsn, struct msy_record *record)
+meshsync_status msy_stream_peek(struct msy_stream *stream, struct msy_store_txn *txn, uint64_t *lsn,
+                                struct msy_record *record)
 {
     if (stream->count == 0) {
         return MESHSYNC_E_END;

@@ -22,8 +22,13 @@ enum {
 };
 
 enum msy_op_kind {
-    MSY_OP_ERASE = 0, MSY_OP_VALUE = 1, MSY_OP_ADD = 2, MSY_OP_RESET = 3, MSY_OP_MEMBER = 4,
-    MSY_OP_MARKER = 5, MSY_OP_CLEAR = 6
+    MSY_OP_ERASE = 0,
+    MSY_OP_VALUE = 1,
+    MSY_OP_ADD = 2,
+    MSY_OP_RESET = 3,
+    MSY_OP_MEMBER = 4,
+    MSY_OP_MARKER = 5,
+    MSY_OP_CLEAR = 6
 };
 
 enum msy_change_flag { MSY_CHANGE_EXPLICIT = 1 };
@@ -75,12 +80,12 @@ struct msy_ref {
 
 /* A change taken apart. The arrays belong to it and are reused from one parse to the next. */
 struct msy_change {
-    meshsync_bytes bytes;        /* All of it, lent. */
+    meshsync_bytes bytes; /* All of it, lent. */
     meshsync_bytes header_bytes;
-    const uint8_t *signature;    /* 64 bytes. */
+    const uint8_t *signature; /* 64 bytes. */
     meshsync_bytes body_bytes;
     struct msy_change_header header;
-    const uint8_t *secret;       /* 16 bytes. */
+    const uint8_t *secret; /* 16 bytes. */
     uint32_t bounds_count;
     uint32_t collections_count;
     uint32_t refs_count;
@@ -165,12 +170,10 @@ typedef void (*msy_sign_fn)(void *user, meshsync_bytes message,
  * lends the change from builder->out until the next reset. change, parsed from it, is for the
  * caller's use; hashes receives ops_count * 32 bytes; a single bound is
  * dropped. */
-meshsync_status msy_builder_finish(struct msy_change_builder *builder,
-                                   struct msy_change_header *header,
-                                   const uint8_t secret[MSY_CHANGE_SECRET_BYTES],
-                                   const struct msy_hasher *hasher, msy_sign_fn sign, void *user,
-                                   struct msy_change *change, struct msy_buf *hashes,
-                                   uint8_t change_hash[MSY_CHANGE_HASH_BYTES],
-                                   meshsync_error *error);
+meshsync_status
+msy_builder_finish(struct msy_change_builder *builder, struct msy_change_header *header,
+                   const uint8_t secret[MSY_CHANGE_SECRET_BYTES], const struct msy_hasher *hasher,
+                   msy_sign_fn sign, void *user, struct msy_change *change, struct msy_buf *hashes,
+                   uint8_t change_hash[MSY_CHANGE_HASH_BYTES], meshsync_error *error);
 
 #endif

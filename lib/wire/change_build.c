@@ -164,8 +164,7 @@ static void builder_kill_pair(struct msy_change_builder *builder, uint32_t ref, 
     builder->kills_count += 1;
 }
 
-void msy_builder_kill(struct msy_change_builder *builder, const struct msy_ref *ref,
-                      uint32_t index)
+void msy_builder_kill(struct msy_change_builder *builder, const struct msy_ref *ref, uint32_t index)
 {
     uint32_t number = ref_number(builder, ref);
     if (number != 0) {
@@ -194,7 +193,7 @@ static uint32_t builder_collection(struct msy_change_builder *builder, meshsync_
     }
     bool room = builder_room(builder, &items, &builder->collections_cap,
                              builder->collections_count + 1, sizeof *builder->collections);
-    builder->collections = (char(*)[MESHSYNC_NAME_BYTES_MAX + 1])items;
+    builder->collections = (char(*)[MESHSYNC_NAME_BYTES_MAX + 1]) items;
     if (!room) {
         return 0;
     }
@@ -315,9 +314,8 @@ static meshsync_status put_epoch(struct msy_buf *out, const struct msy_change_he
 
 static meshsync_status put_causes(struct msy_buf *out, const struct msy_change_header *header)
 {
-    meshsync_status status = header->seq == 1
-                                 ? msy_mp_put_nil(out)
-                                 : put_hash(out, header->prev, sizeof header->prev);
+    meshsync_status status =
+        header->seq == 1 ? msy_mp_put_nil(out) : put_hash(out, header->prev, sizeof header->prev);
     if (status == MESHSYNC_OK) {
         status = msy_mp_put_uint(out, header->hlc);
     }
@@ -457,13 +455,11 @@ static meshsync_status builder_seal(struct msy_change_builder *builder,
     return status;
 }
 
-meshsync_status msy_builder_finish(struct msy_change_builder *builder,
-                                   struct msy_change_header *header,
-                                   const uint8_t secret[MSY_CHANGE_SECRET_BYTES],
-                                   const struct msy_hasher *hasher, msy_sign_fn sign, void *user,
-                                   struct msy_change *change, struct msy_buf *hashes,
-                                   uint8_t change_hash[MSY_CHANGE_HASH_BYTES],
-                                   meshsync_error *error)
+meshsync_status
+msy_builder_finish(struct msy_change_builder *builder, struct msy_change_header *header,
+                   const uint8_t secret[MSY_CHANGE_SECRET_BYTES], const struct msy_hasher *hasher,
+                   msy_sign_fn sign, void *user, struct msy_change *change, struct msy_buf *hashes,
+                   uint8_t change_hash[MSY_CHANGE_HASH_BYTES], meshsync_error *error)
 {
     size_t header_len = 0;
     meshsync_status status = builder->failed;

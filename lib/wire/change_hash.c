@@ -35,8 +35,7 @@ void msy_change_actor_id(const struct msy_hasher *hasher, const struct msy_chang
     msy_put_be64(ordinal, header->ordinal);
     memcpy(before, header->predecessor.actor.id, MESHSYNC_ACTOR_ID_BYTES);
     msy_put_be64(before + MESHSYNC_ACTOR_ID_BYTES, header->predecessor.seq);
-    memcpy(before + MESHSYNC_ACTOR_ID_BYTES + 8, header->predecessor.hash,
-           MSY_CHANGE_HASH_BYTES);
+    memcpy(before + MESHSYNC_ACTOR_ID_BYTES + 8, header->predecessor.hash, MSY_CHANGE_HASH_BYTES);
     const meshsync_bytes parts[] = {
         hash_text("meshsync actor 1"),
         {header->space, sizeof header->space},
@@ -111,8 +110,8 @@ static meshsync_status hash_skeleton(const struct msy_change *change, uint32_t i
     const struct msy_op *op = &change->ops[i];
     meshsync_bytes name = change->collections[op->collection];
     msy_buf_reset(out);
-    meshsync_status status = msy_buf_reserve(
-        out, SKELETON_FIXED + name.len + (size_t)op->kills_count * KILL_BYTES);
+    meshsync_status status =
+        msy_buf_reserve(out, SKELETON_FIXED + name.len + (size_t)op->kills_count * KILL_BYTES);
     if (status != MESHSYNC_OK) {
         return status;
     }
@@ -134,8 +133,8 @@ static meshsync_status hash_skeleton(const struct msy_change *change, uint32_t i
     return MESHSYNC_OK;
 }
 
-static void hash_op(const struct msy_hasher *hasher, const struct msy_op *op,
-                    const uint8_t *salts, meshsync_bytes skeleton, uint8_t *out)
+static void hash_op(const struct msy_hasher *hasher, const struct msy_op *op, const uint8_t *salts,
+                    meshsync_bytes skeleton, uint8_t *out)
 {
     uint8_t path_hash[MSY_CHANGE_HASH_BYTES];
     uint8_t payload_hash[MSY_CHANGE_HASH_BYTES];
@@ -174,8 +173,7 @@ static meshsync_status hash_root(const struct msy_hasher *hasher, const struct m
             status = msy_buf_append_be32(input, count);
         }
         if (status == MESHSYNC_OK) {
-            status =
-                msy_buf_append(input, merkle_root(hasher, &tree), MSY_CHANGE_HASH_BYTES);
+            status = msy_buf_append(input, merkle_root(hasher, &tree), MSY_CHANGE_HASH_BYTES);
         }
     }
     if (status == MESHSYNC_OK) {

@@ -288,17 +288,12 @@ static bool parse_payload_fits(uint32_t kind, meshsync_bytes payload)
     switch (kind) {
     case MSY_OP_ERASE:
     case MSY_OP_MEMBER:
-    case MSY_OP_MARKER:
-        return head.type == MSY_MP_NIL;
+    case MSY_OP_MARKER: return head.type == MSY_MP_NIL;
     case MSY_OP_ADD:
-        return head.type == MSY_MP_NEGINT ||
-               (head.type == MSY_MP_UINT && head.number <= INT64_MAX);
-    case MSY_OP_RESET:
-        return parse_actor_rows(payload, 3);
-    case MSY_OP_CLEAR:
-        return parse_actor_rows(payload, 1);
-    default:
-        return true;
+        return head.type == MSY_MP_NEGINT || (head.type == MSY_MP_UINT && head.number <= INT64_MAX);
+    case MSY_OP_RESET: return parse_actor_rows(payload, 3);
+    case MSY_OP_CLEAR: return parse_actor_rows(payload, 1);
+    default: return true;
     }
 }
 
@@ -416,9 +411,8 @@ meshsync_status msy_change_parse(struct msy_change *change, meshsync_bytes bytes
         return msy_fail(error, MESHSYNC_E_PROTOCOL, "a change of %zu bytes is over the limit",
                         bytes.len);
     }
-    meshsync_status status =
-        msy_change_parse_header(bytes, &change->header, &change->header_bytes,
-                                &change->signature, &change->body_bytes);
+    meshsync_status status = msy_change_parse_header(bytes, &change->header, &change->header_bytes,
+                                                     &change->signature, &change->body_bytes);
     if (status != MESHSYNC_OK) {
         return msy_fail(error, status, "the change's header is malformed or of a later version");
     }

@@ -6,12 +6,34 @@
 #include <string.h>
 
 enum {
-    MP_NIL = 0xc0, MP_FALSE = 0xc2, MP_TRUE = 0xc3, MP_BIN8 = 0xc4, MP_BIN16 = 0xc5,
-    MP_BIN32 = 0xc6, MP_EXT8 = 0xc7, MP_EXT16 = 0xc8, MP_EXT32 = 0xc9, MP_FLOAT64 = 0xcb,
-    MP_UINT8 = 0xcc, MP_UINT16 = 0xcd, MP_UINT32 = 0xce, MP_UINT64 = 0xcf, MP_INT8 = 0xd0,
-    MP_INT16 = 0xd1, MP_INT32 = 0xd2, MP_INT64 = 0xd3, MP_FIXEXT1 = 0xd4, MP_FIXEXT16 = 0xd8,
-    MP_STR8 = 0xd9, MP_STR16 = 0xda, MP_STR32 = 0xdb, MP_ARRAY16 = 0xdc, MP_ARRAY32 = 0xdd,
-    MP_MAP16 = 0xde, MP_MAP32 = 0xdf, MP_NEGATIVE_FIXINT = 0xe0
+    MP_NIL = 0xc0,
+    MP_FALSE = 0xc2,
+    MP_TRUE = 0xc3,
+    MP_BIN8 = 0xc4,
+    MP_BIN16 = 0xc5,
+    MP_BIN32 = 0xc6,
+    MP_EXT8 = 0xc7,
+    MP_EXT16 = 0xc8,
+    MP_EXT32 = 0xc9,
+    MP_FLOAT64 = 0xcb,
+    MP_UINT8 = 0xcc,
+    MP_UINT16 = 0xcd,
+    MP_UINT32 = 0xce,
+    MP_UINT64 = 0xcf,
+    MP_INT8 = 0xd0,
+    MP_INT16 = 0xd1,
+    MP_INT32 = 0xd2,
+    MP_INT64 = 0xd3,
+    MP_FIXEXT1 = 0xd4,
+    MP_FIXEXT16 = 0xd8,
+    MP_STR8 = 0xd9,
+    MP_STR16 = 0xda,
+    MP_STR32 = 0xdb,
+    MP_ARRAY16 = 0xdc,
+    MP_ARRAY32 = 0xdd,
+    MP_MAP16 = 0xde,
+    MP_MAP32 = 0xdf,
+    MP_NEGATIVE_FIXINT = 0xe0
 };
 
 #define MP_NAN_BITS UINT64_C(0x7ff8000000000000)
@@ -113,19 +135,19 @@ static bool mp_read_long(struct msy_cursor *cursor, uint8_t byte, struct msy_msg
         return mp_number(cursor, 8, UINT64_C(1) << 32, &head->number);
     case MP_INT8: head->type = MSY_MP_NEGINT; return mp_negative(cursor, 1, -33, &head->number);
     case MP_INT16: head->type = MSY_MP_NEGINT; return mp_negative(cursor, 2, -129, &head->number);
-    case MP_INT32:
-        head->type = MSY_MP_NEGINT;
-        return mp_negative(cursor, 4, -32769, &head->number);
+    case MP_INT32: head->type = MSY_MP_NEGINT; return mp_negative(cursor, 4, -32769, &head->number);
     case MP_INT64:
         head->type = MSY_MP_NEGINT;
         return mp_negative(cursor, 8, -INT64_C(2147483649), &head->number);
     case MP_FLOAT64: return mp_float(cursor, head);
-    case MP_STR8: return mp_number(cursor, 1, 32, &head->number) && mp_data(cursor, head, MSY_MP_STR);
+    case MP_STR8:
+        return mp_number(cursor, 1, 32, &head->number) && mp_data(cursor, head, MSY_MP_STR);
     case MP_STR16:
         return mp_number(cursor, 2, 256, &head->number) && mp_data(cursor, head, MSY_MP_STR);
     case MP_STR32:
         return mp_number(cursor, 4, 65536, &head->number) && mp_data(cursor, head, MSY_MP_STR);
-    case MP_BIN8: return mp_number(cursor, 1, 0, &head->number) && mp_data(cursor, head, MSY_MP_BIN);
+    case MP_BIN8:
+        return mp_number(cursor, 1, 0, &head->number) && mp_data(cursor, head, MSY_MP_BIN);
     case MP_BIN16:
         return mp_number(cursor, 2, 256, &head->number) && mp_data(cursor, head, MSY_MP_BIN);
     case MP_BIN32:
@@ -139,8 +161,7 @@ static bool mp_read_long(struct msy_cursor *cursor, uint8_t byte, struct msy_msg
     case MP_ARRAY16:
         return mp_number(cursor, 2, 16, &head->number) && mp_counted(cursor, head, MSY_MP_ARRAY);
     case MP_ARRAY32:
-        return mp_number(cursor, 4, 65536, &head->number) &&
-               mp_counted(cursor, head, MSY_MP_ARRAY);
+        return mp_number(cursor, 4, 65536, &head->number) && mp_counted(cursor, head, MSY_MP_ARRAY);
     case MP_MAP16:
         return mp_number(cursor, 2, 16, &head->number) && mp_counted(cursor, head, MSY_MP_MAP);
     case MP_MAP32:

@@ -13,12 +13,20 @@ size_t msy_msgpack_check(meshsync_bytes bytes);
 
 /* A reader over validated or foreign bytes: strict, allocation-free, never past the end. */
 enum msy_msgpack_type {
-    MSY_MP_NIL, MSY_MP_BOOL, MSY_MP_UINT, MSY_MP_NEGINT, MSY_MP_FLOAT, MSY_MP_STR, MSY_MP_BIN,
-    MSY_MP_ARRAY, MSY_MP_MAP, MSY_MP_EXT
+    MSY_MP_NIL,
+    MSY_MP_BOOL,
+    MSY_MP_UINT,
+    MSY_MP_NEGINT,
+    MSY_MP_FLOAT,
+    MSY_MP_STR,
+    MSY_MP_BIN,
+    MSY_MP_ARRAY,
+    MSY_MP_MAP,
+    MSY_MP_EXT
 };
 struct msy_msgpack_head {
     enum msy_msgpack_type type;
-    uint64_t number;     /* UINT, NEGINT as two's complement, BOOL, FLOAT as bits, counts, lengths. */
+    uint64_t number; /* UINT, NEGINT as two's complement, BOOL, FLOAT as bits, counts, lengths. */
     int8_t ext_type;
     meshsync_bytes data; /* STR, BIN, EXT. */
 };

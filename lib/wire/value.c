@@ -11,8 +11,7 @@ static meshsync_status value_encode_bytes(const meshsync_value *value, struct ms
                                           meshsync_error *error)
 {
     switch ((meshsync_value_type)value->type) {
-    case MESHSYNC_VALUE_BYTES:
-        return msy_mp_put_bin(out, value->bytes);
+    case MESHSYNC_VALUE_BYTES: return msy_mp_put_bin(out, value->bytes);
     case MESHSYNC_VALUE_STRING:
         return msy_utf8_valid(value->bytes)
                    ? msy_mp_put_str(out, value->bytes)
@@ -30,8 +29,7 @@ static meshsync_status value_encode_bytes(const meshsync_value *value, struct ms
     case MESHSYNC_VALUE_INT:
     case MESHSYNC_VALUE_FLOAT:
     case MESHSYNC_VALUE_BOOL:
-    case MESHSYNC_VALUE_OPAQUE:
-        break;
+    case MESHSYNC_VALUE_OPAQUE: break;
     }
     return msy_fail(error, MESHSYNC_E_INVALID, "%d is no type of a value that can be written",
                     (int)value->type);
@@ -48,16 +46,11 @@ meshsync_status msy_value_encode(const meshsync_value *value, struct msy_buf *ou
         return msy_fail(error, MESHSYNC_E_INVALID, "a value has a length but no bytes");
     }
     switch (value->type) {
-    case MESHSYNC_VALUE_NIL:
-        return msy_mp_put_nil(out);
-    case MESHSYNC_VALUE_INT:
-        return msy_mp_put_int(out, value->integer);
-    case MESHSYNC_VALUE_FLOAT:
-        return msy_mp_put_float(out, value->real);
-    case MESHSYNC_VALUE_BOOL:
-        return msy_mp_put_bool(out, value->integer != 0);
-    default:
-        return value_encode_bytes(value, out, error);
+    case MESHSYNC_VALUE_NIL: return msy_mp_put_nil(out);
+    case MESHSYNC_VALUE_INT: return msy_mp_put_int(out, value->integer);
+    case MESHSYNC_VALUE_FLOAT: return msy_mp_put_float(out, value->real);
+    case MESHSYNC_VALUE_BOOL: return msy_mp_put_bool(out, value->integer != 0);
+    default: return value_encode_bytes(value, out, error);
     }
 }
 
@@ -85,9 +78,7 @@ void msy_value_decode(meshsync_bytes payload, meshsync_value *value)
         return;
     }
     switch (head.type) {
-    case MSY_MP_NIL:
-        value->type = MESHSYNC_VALUE_NIL;
-        break;
+    case MSY_MP_NIL: value->type = MESHSYNC_VALUE_NIL; break;
     case MSY_MP_BOOL:
         value->type = MESHSYNC_VALUE_BOOL;
         value->integer = (int64_t)head.number;
@@ -115,12 +106,9 @@ void msy_value_decode(meshsync_bytes payload, meshsync_value *value)
         value->type = MESHSYNC_VALUE_BYTES;
         value->bytes = head.data;
         return;
-    case MSY_MP_EXT:
-        value_decode_ext(&head, value);
-        return;
+    case MSY_MP_EXT: value_decode_ext(&head, value); return;
     case MSY_MP_ARRAY:
-    case MSY_MP_MAP:
-        return;
+    case MSY_MP_MAP: return;
     }
     value->bytes = (meshsync_bytes){NULL, 0};
 }
