@@ -1,7 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every test program and what they share.
 
-TESTS := $(sort $(shell find tests/unit tests/laws tests/conform tests/sim tests/fault \
-    -name 'test_*.c' 2>/dev/null))
-TEST_SUPPORT := $(sort $(shell find tests/unit tests/laws tests/conform tests/sim tests/fault \
-    tests/support -name '*.c' ! -name 'test_*.c' 2>/dev/null))
+# Listed by hand, so that no test is lost unseen; make tidy compares with what is there.
+TESTS := \
+    tests/conform/test_store.c \
+    tests/conform/test_store_lmdb.c \
+    tests/conform/test_store_memory.c \
+    tests/conform/test_store_random.c \
+    tests/conform/test_store_threads.c \
+    tests/laws/test_schedules.c \
+    tests/laws/test_small_scope.c \
+    tests/sim/test_scenarios.c \
+    tests/sim/test_sim.c \
+    tests/unit/api/test_backup.c \
+    tests/unit/api/test_embedding.c \
+    tests/unit/api/test_feed.c \
+    tests/unit/api/test_merge.c \
+    tests/unit/api/test_open.c \
+    tests/unit/api/test_options.c \
+    tests/unit/api/test_pair.c \
+    tests/unit/api/test_read.c \
+    tests/unit/api/test_write.c \
+    tests/unit/base/test_alloc.c \
+    tests/unit/base/test_buf.c \
+    tests/unit/base/test_encode.c \
+    tests/unit/base/test_entropy.c \
+    tests/unit/base/test_path.c \
+    tests/unit/base/test_report.c \
+    tests/unit/mesh/test_hostile.c \
+    tests/unit/mesh/test_mesh.c \
+    tests/unit/mesh/test_message.c \
+    tests/unit/secure/test_crypto.c \
+    tests/unit/secure/test_identity.c \
+    tests/unit/secure/test_noise.c \
+    tests/unit/secure/test_ticket.c \
+    tests/unit/shell/test_address.c \
+    tests/unit/shell/test_node.c \
+    tests/unit/shell/test_remember.c
+TEST_SUPPORT := \
+    tests/laws/lab.c \
+    tests/laws/lab_check.c \
+    tests/laws/model.c \
+    tests/laws/show.c \
+    tests/sim/forge.c \
+    tests/sim/world.c \
+    tests/unit/api/api_kit.c \
+    tests/unit/mesh/rig.c \
+    tests/unit/secure/secure_kit.c

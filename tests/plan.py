@@ -258,7 +258,7 @@ TSAN = (build("tsan", "tests"), Stage(tsan_tests))
 
 
 def valgrind_tests(context):
-    """Not the documents' programs: they reserve the default map of 64 GiB, which valgrind refuses."""
+    """Not the documents' programs: their default map of 64 GiB is refused by valgrind."""
     return [job for job in tests("plain", ("unit/",), 900, VALGRIND, "valgrind")(context)
             if not job.name.endswith("unit/api/test_embedding")]
 

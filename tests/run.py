@@ -20,7 +20,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import plan  # noqa: E402  (found beside this file)
 
 TAIL_LINES = 40
-COMPLAINT = re.compile(r"^\S.*: (?:error|fatal error|warning):|undefined reference|multiple definition|\*\*\*")
+COMPLAINT = re.compile(r"^\S.*: (?:error|fatal error|warning):|undefined reference"
+                       r"|multiple definition|\*\*\*")
 # What a parent make says to its children; the makes started here are nobody's children.
 MAKE_VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "GNUMAKEFLAGS")
 

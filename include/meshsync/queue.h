@@ -47,7 +47,7 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_queue_next(meshsync_que
                                                                     meshsync_event *event,
                                                                     meshsync_error *error);
 
-/** Release a queue. NULL is allowed. @since 0.1 */
+/** Release a queue. NULL is allowed. @threads One at a time per queue. @since 0.1 */
 MESHSYNC_API void meshsync_queue_close(meshsync_queue *queue);
 
 MESHSYNC_END_DECLS

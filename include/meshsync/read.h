@@ -48,7 +48,7 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_snapshot_open(meshsync_
                                                                        meshsync_snapshot **snapshot,
                                                                        meshsync_error *error);
 
-/** Release it and its scans. NULL is allowed. @since 0.1 */
+/** Release it and its scans. NULL is allowed. @threads One at a time per snapshot. @since 0.1 */
 MESHSYNC_API void meshsync_snapshot_close(meshsync_snapshot *snapshot);
 
 /**
@@ -132,7 +132,12 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_scan_next(meshsync_scan
                                                                    meshsync_entry *entry,
                                                                    meshsync_error *error);
 
-/** Release a scan before its snapshot. NULL is allowed. @since 0.1 */
+/**
+ * Release a scan before its snapshot. NULL is allowed.
+ *
+ * @threads One at a time per snapshot.
+ * @since 0.1
+ */
 MESHSYNC_API void meshsync_scan_close(meshsync_scan *scan);
 
 /**
@@ -147,7 +152,12 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_conflicts_open(meshsync
                                                                         meshsync_scan **scan,
                                                                         meshsync_error *error);
 
-/** Collection of the entry that the scan gave last; zero-terminated, lent. @since 0.1 */
+/**
+ * Collection of the entry that the scan gave last; zero-terminated, lent.
+ *
+ * @threads One at a time per snapshot.
+ * @since 0.1
+ */
 MESHSYNC_API const char *meshsync_scan_collection(const meshsync_scan *scan);
 
 /**

@@ -131,7 +131,14 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_wait(meshsync_space *sp
  * @since 0.1
  */
 MESHSYNC_API void meshsync_token_format(const meshsync_token *token, char *out);
-/** @retval MESHSYNC_E_INVALID  No token. @since 0.1 */
+/**
+ * The token of a text.
+ *
+ * @retval MESHSYNC_OK
+ * @retval MESHSYNC_E_INVALID  No token.
+ * @threads Any.
+ * @since 0.1
+ */
 MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_token_parse(const char *text,
                                                                      meshsync_token *token,
                                                                      meshsync_error *error);

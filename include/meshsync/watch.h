@@ -101,7 +101,7 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_feed_next(meshsync_feed
                                                                    meshsync_event *event,
                                                                    meshsync_error *error);
 
-/** Release a feed. NULL is allowed. @since 0.1 */
+/** Release a feed. NULL is allowed. @threads One at a time per feed. @since 0.1 */
 MESHSYNC_API void meshsync_feed_close(meshsync_feed *feed);
 
 /**

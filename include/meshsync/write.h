@@ -204,17 +204,17 @@ meshsync_put(meshsync_space *space, const char *collection, meshsync_bytes key,
              const meshsync_value *value, meshsync_token *token, meshsync_error *error);
 
 /**
- * Helpers that make values and bytes of zero-terminated text and numbers.
+ * The bytes of zero-terminated text, lent from it.
  *
- * @threads Any. Do not block; lend from their arguments.
+ * @threads Any. Does not block.
  * @since 0.1
  */
 MESHSYNC_API meshsync_bytes meshsync_bytes_of(const char *text);
-/** @since 0.1 */
+/** A STRING that lends from text. @threads Any. @since 0.1 */
 MESHSYNC_API meshsync_value meshsync_value_string(const char *text);
-/** @since 0.1 */
+/** BYTES that lend from data. @threads Any. @since 0.1 */
 MESHSYNC_API meshsync_value meshsync_value_bytes(const void *data, size_t len);
-/** @since 0.1 */
+/** An INT. @threads Any. @since 0.1 */
 MESHSYNC_API meshsync_value meshsync_value_int(int64_t number);
 
 MESHSYNC_END_DECLS

@@ -216,7 +216,8 @@ static meshsync_bytes apply_kill_key(uint8_t key[MSY_KILL_KEY_BYTES], const stru
     return msy_bytes(key, MSY_KILL_KEY_BYTES);
 }
 
-/* A faulty author may kill what it did not name as a cause: the kill is kept until the dot comes. */
+/* A faulty author may kill what it did not name as a cause: the kill is kept until the dot
+ * comes. */
 static meshsync_status apply_keep_kill(const struct apply_op *at, const struct msy_ref *ref,
                                        uint32_t index)
 {

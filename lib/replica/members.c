@@ -14,7 +14,8 @@ static meshsync_status members_control(struct msy_store_txn *txn, uint32_t space
     return msy_control_number(txn, space, msy_bytes(NULL, 0), number);
 }
 
-/* Every value that lives at a control path, one call of visit each; visit ends the walk with *stop. */
+/* Every value that lives at a control path, one call of visit each; visit ends the walk with
+ * *stop. */
 struct members_value {
     meshsync_bytes array; /* Content of the MSGPACK value. */
     uint64_t lsn;

@@ -42,7 +42,8 @@ static meshsync_status open_new_store(struct msy_replica *replica)
     return status;
 }
 
-/* A store of a newer version is refused before anything is written. *fresh: there is nothing yet. */
+/* A store of a newer version is refused before anything is written. *fresh: there is nothing
+ * yet. */
 static meshsync_status open_check(struct msy_replica *replica, bool *fresh, meshsync_error *error)
 {
     meshsync_bytes value;

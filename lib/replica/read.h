@@ -110,7 +110,8 @@ struct msy_feed_reader {
     bool local;
     struct msy_alloc *alloc;
 };
-/* Cursors: store id 8 bytes, be32 space, be64 LSN, be32 op. from empty: the beginning. E_INVALID. */
+/* Cursors: store id 8 bytes, be32 space, be64 LSN, be32 op. from empty: the beginning.
+ * E_INVALID. */
 meshsync_status msy_feed_init(struct msy_feed_reader *feed, struct msy_alloc *alloc,
                               struct msy_store_txn *txn, uint32_t space,
                               const meshsync_feed_options *options, meshsync_error *error);

@@ -320,7 +320,8 @@ static meshsync_status receive_apply(struct msy_replica *replica, struct msy_spa
                  : MESHSYNC_OK;
 }
 
-/* Its own signature fails, but its successors may be waiting for it: one that verifies proves it. */
+/* Its own signature fails, but its successors may be waiting for it: one that verifies proves
+ * it. */
 static void receive_look_ahead(struct msy_replica *replica, struct msy_space_state *space,
                                struct receive_item *item)
 {

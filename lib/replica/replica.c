@@ -372,7 +372,8 @@ static meshsync_status replica_flush(struct msy_replica *replica)
                                  : status;
 }
 
-/* How many of the events from here on become one change: plain commits of one space, to the caps. */
+/* How many of the events from here on become one change: plain commits of one space, to the
+ * caps. */
 static uint32_t replica_group(const struct msy_replica_event *events, uint32_t count)
 {
     uint64_t ops = 0;

@@ -183,8 +183,8 @@ static int view_order(const void *a, const void *b)
                                (const struct msy_sibling_order *)b);
 }
 
-/* Ascending (HLC, actor, seq, index) of the entries of the shown kind. Own uncommitted writes have no
- * stamp yet and come last. */
+/* Ascending (HLC, actor, seq, index) of the entries of the shown kind. Own uncommitted writes have
+ * no stamp yet and come last. */
 static meshsync_status view_sort(struct msy_view *view, uint32_t kind)
 {
     uint32_t count = 0;

@@ -10,8 +10,8 @@ meshsync_status msy_view_value(struct msy_view *view, meshsync_bytes key, meshsy
 /* Makes view->schema that of a collection. */
 meshsync_status msy_view_schema(struct msy_view *view, meshsync_bytes collection,
                                 meshsync_error *error);
-/* Fills entry from view->leaf as the collection's view shows it; E_NOT_FOUND when nothing of its own
- * lives at the path. The entry's key is the path in view->key. */
+/* Fills entry from view->leaf as the collection's view shows it; E_NOT_FOUND when nothing of its
+ * own lives at the path. The entry's key is the path in view->key. */
 meshsync_status msy_view_show(struct msy_view *view, meshsync_entry *entry, meshsync_error *error);
 /* Does anything live strictly below the path of key? */
 meshsync_status msy_view_below(struct msy_view *view, meshsync_bytes key, bool *lives);

@@ -133,7 +133,7 @@ struct msy_space_row_descriptor {
 void msy_space_row_write(const struct msy_space_row_descriptor *row, struct msy_buf *out);
 meshsync_status msy_space_row_read(meshsync_bytes value, struct msy_space_row_descriptor *row);
 
-/* SPACES own: the last change that this device made in the space, so that the next epoch names it. */
+/* SPACES own: the last change that this device made in the space: the next epoch names it. */
 struct msy_own_row {
     struct msy_tip last;
     uint64_t ordinal; /* Of the epoch of last. */

@@ -20,7 +20,8 @@ TEXTS = (".c", ".h", ".py", ".sh", ".mk")
 GATES = []
 # A variable at the left margin that is neither const nor only declared.
 KEPT = re.compile(r"(?:static\s+)?(?!const\b|inline\b|typedef\b|extern\b)"
-                  r"(?:(?:struct|enum|unsigned|volatile)\s+)?(?!const\b|struct\b|enum\b)\w+\s+\**(\w+)"
+                  r"(?:(?:struct|enum|unsigned|volatile)\s+)?(?!const\b|struct\b|enum\b)"
+                  r"\w+\s+\**(\w+)"
                   r"(?:\[[^\]]*\])*\s*(?:=|;)")
 
 
