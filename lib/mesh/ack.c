@@ -21,13 +21,12 @@ meshsync_status msy_ack_imply(struct msy_store_txn *txn, uint32_t space, struct 
         return MESHSYNC_OK;
     }
     for (uint32_t i = 0; i < ACK_EPOCHS_MAX; i++) {
-        struct msy_tip before;
-        uint64_t ordinal = 0;
-        bool has = false;
-        meshsync_status status = msy_history_epoch(txn, space, &at, NULL, &ordinal, &has, &before);
-        if (status != MESHSYNC_OK || !has) {
+        struct msy_epoch epoch;
+        meshsync_status status = msy_history_epoch(txn, space, &at, &epoch);
+        if (status != MESHSYNC_OK || !epoch.has_predecessor) {
             return status == MESHSYNC_E_NOT_FOUND ? MESHSYNC_OK : status;
         }
+        struct msy_tip before = epoch.predecessor;
         const struct msy_tip *entry = msy_vector_get(vector, &before.actor);
         if (entry != NULL) {
             /* Entries imply no other, so that nothing further back is in it. */

@@ -18,23 +18,19 @@ static meshsync_status introduce_root(const struct msy_mesh *mesh, struct msy_st
     for (uint32_t i = 0; i < space->vector.count; i++) {
         struct msy_tip at = space->vector.tips[i];
         for (uint32_t k = 0; k < INTRODUCE_EPOCHS_MAX; k++) {
-            uint8_t device[MSY_DEVICE_BYTES];
-            struct msy_tip before;
-            uint64_t ordinal = 0;
-            bool has = false;
-            meshsync_status status =
-                msy_history_epoch(txn, space->number, &at.actor, device, &ordinal, &has, &before);
+            struct msy_epoch epoch;
+            meshsync_status status = msy_history_epoch(txn, space->number, &at.actor, &epoch);
             if (status != MESHSYNC_OK) {
                 return status == MESHSYNC_E_NOT_FOUND ? MESHSYNC_E_STORE_CORRUPT : status;
             }
-            if (memcmp(device, mesh->device, sizeof device) != 0) {
+            if (memcmp(epoch.device, mesh->device, sizeof epoch.device) != 0) {
                 break;
             }
-            if (!has) {
+            if (!epoch.has_predecessor) {
                 *root = at.actor;
                 return MESHSYNC_OK;
             }
-            at = before;
+            at = epoch.predecessor;
         }
     }
     return MESHSYNC_E_NOT_FOUND;

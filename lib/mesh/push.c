@@ -58,13 +58,11 @@ static bool push_is_lazy(struct msy_store_txn *txn, const struct msy_channel *ch
         return false;
     }
     if (!item->has_device) {
-        struct msy_tip before;
-        uint64_t ordinal = 0;
-        bool has = false;
-        if (msy_history_epoch(txn, channel->space, &item->tip.actor, item->device, &ordinal, &has,
-                              &before) != MESHSYNC_OK) {
+        struct msy_epoch epoch;
+        if (msy_history_epoch(txn, channel->space, &item->tip.actor, &epoch) != MESHSYNC_OK) {
             return false;
         }
+        memcpy(item->device, epoch.device, sizeof item->device);
         item->has_device = true;
     }
     return msy_lazy_has(&channel->lazy, item->device, NULL);
@@ -211,14 +209,12 @@ static void push_prune(struct msy_mesh *mesh, struct msy_store_txn *txn, struct 
                        struct msy_channel *channel, const struct msy_actor *actor)
 {
     uint8_t device[1][MSY_DEVICE_BYTES];
-    struct msy_tip before;
-    uint64_t ordinal = 0;
+    struct msy_epoch epoch;
     uint64_t asked_ms = 0;
-    bool has = false;
-    if (msy_history_epoch(txn, channel->space, actor, device[0], &ordinal, &has, &before) !=
-        MESHSYNC_OK) {
+    if (msy_history_epoch(txn, channel->space, actor, &epoch) != MESHSYNC_OK) {
         return; /* Not known yet: the next copy will tell. */
     }
+    memcpy(device[0], epoch.device, sizeof device[0]);
     if (msy_lazy_has(&channel->pruned, device[0], &asked_ms) &&
         mesh->now_ms - asked_ms < MSY_PRUNE_MS) {
         return;

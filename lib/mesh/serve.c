@@ -36,21 +36,17 @@ static meshsync_status serve_collect(struct msy_mesh *mesh, struct msy_store_txn
     meshsync_status status = MESHSYNC_OK;
     msy_vector_reset(&mesh->tips);
     while (status == MESHSYNC_OK && msy_tips_next(tips, &tip)) {
-        uint8_t device[MSY_DEVICE_BYTES];
-        struct msy_tip before;
+        struct msy_epoch epoch;
         uint64_t lsn = 0;
-        uint64_t ordinal = 0;
-        bool has = false;
         status = msy_history_find(txn, channel->space, &tip.actor, tip.seq, tip.hash, &lsn);
         if (status == MESHSYNC_E_NOT_FOUND) {
             status = MESHSYNC_OK;
             continue;
         }
         if (status == MESHSYNC_OK && channel->lazy.count > 0) {
-            status =
-                msy_history_epoch(txn, channel->space, &tip.actor, device, &ordinal, &has, &before);
+            status = msy_history_epoch(txn, channel->space, &tip.actor, &epoch);
             if (status == MESHSYNC_OK) {
-                msy_lazy_drop(&channel->lazy, device);
+                msy_lazy_drop(&channel->lazy, epoch.device);
             }
         }
         if (status == MESHSYNC_OK) {

@@ -97,9 +97,7 @@ void msy_feed_fini(struct msy_feed_reader *feed)
 static meshsync_status feed_load(struct msy_feed_reader *feed, struct msy_store_txn *txn)
 {
     struct msy_record record;
-    uint64_t ordinal = 0;
-    bool has = false;
-    struct msy_tip before;
+    struct msy_epoch epoch;
     for (;;) {
         uint64_t lsn = feed->next_lsn;
         meshsync_status status = msy_history_record_from(txn, &lsn, &record);
@@ -122,12 +120,12 @@ static meshsync_status feed_load(struct msy_feed_reader *feed, struct msy_store_
         status = msy_change_parse(feed->change, msy_buf_bytes(&feed->copy), NULL);
     }
     if (status == MESHSYNC_OK) {
-        status = msy_history_epoch(txn, feed->space, &feed->change->header.actor, feed->device,
-                                   &ordinal, &has, &before);
+        status = msy_history_epoch(txn, feed->space, &feed->change->header.actor, &epoch);
     }
     if (status != MESHSYNC_OK) {
         return status == MESHSYNC_E_NO_MEMORY ? status : MESHSYNC_E_STORE_CORRUPT;
     }
+    memcpy(feed->device, epoch.device, sizeof feed->device);
     feed->local = (record.flags & MSY_RECORD_LOCAL) != 0;
     feed->parsed_lsn = feed->next_lsn;
     return MESHSYNC_OK;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The replica machine: opening, the step, and what the other files of the folder share. */
+#include "replica/replica.h"
+
 #include "base/error.h"
 #include "replica/control.h"
 #include "replica/machine.h"
@@ -244,16 +246,14 @@ meshsync_status msy_replica_device(struct msy_replica *replica, uint32_t space,
                                    const struct msy_actor *actor, uint8_t device[32])
 {
     struct msy_device_slot *slot = replica_device_slot(replica, space, actor);
-    uint64_t ordinal = 0;
-    bool has = false;
-    struct msy_tip before;
+    struct msy_epoch epoch;
     if (slot->used && slot->space == space && msy_actor_equal(&slot->actor, actor)) {
         memcpy(device, slot->device, sizeof slot->device);
         return MESHSYNC_OK;
     }
-    meshsync_status status =
-        msy_history_epoch(replica->txn, space, actor, device, &ordinal, &has, &before);
+    meshsync_status status = msy_history_epoch(replica->txn, space, actor, &epoch);
     if (status == MESHSYNC_OK) {
+        memcpy(device, epoch.device, sizeof epoch.device);
         msy_replica_know_device(replica, space, actor, device);
     }
     return status;

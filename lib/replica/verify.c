@@ -129,13 +129,9 @@ static meshsync_status verify_follow(struct verify_log *at, const struct msy_tip
 static meshsync_status verify_authentic(struct verify_log *at, const struct msy_tip *tip,
                                         bool *good)
 {
-    uint8_t device[32];
-    uint64_t ordinal = 0;
-    bool has = false;
-    struct msy_tip before;
+    struct msy_epoch epoch;
     struct msy_actor actor;
-    meshsync_status status =
-        msy_history_epoch(at->txn, at->space, &tip->actor, device, &ordinal, &has, &before);
+    meshsync_status status = msy_history_epoch(at->txn, at->space, &tip->actor, &epoch);
     if (status != MESHSYNC_OK) {
         *good = false;
         return status == MESHSYNC_E_NOT_FOUND || status == MESHSYNC_E_STORE_CORRUPT ? MESHSYNC_OK
@@ -148,8 +144,8 @@ static meshsync_status verify_authentic(struct verify_log *at, const struct msy_
             return MESHSYNC_OK;
         }
     }
-    *good = verify_signature(at, at->change->header_bytes, at->change->signature, device);
-    return *good ? MESHSYNC_OK : verify_successors(at, *tip, device, good);
+    *good = verify_signature(at, at->change->header_bytes, at->change->signature, epoch.device);
+    return *good ? MESHSYNC_OK : verify_successors(at, *tip, epoch.device, good);
 }
 
 static meshsync_status verify_record(struct verify_log *at, uint64_t lsn,

@@ -247,9 +247,7 @@ static meshsync_status view_sibling_fill(struct msy_view *view, uint32_t index,
 {
     const struct msy_sibling_order *order = &view->order[index];
     const struct msy_leaf_entry *entry = &view->leaf.entries[order->entry];
-    uint64_t ordinal = 0;
-    bool has = false;
-    struct msy_tip before;
+    struct msy_epoch epoch;
     memset(sibling, 0, sizeof *sibling);
     meshsync_status status = view_entry_value(view, order->entry, &sibling->value);
     sibling->hlc = order->hlc;
@@ -257,8 +255,8 @@ static meshsync_status view_sibling_fill(struct msy_view *view, uint32_t index,
     sibling->lsn = entry->lsn;
     memcpy(sibling->actor, order->actor.id, sizeof sibling->actor);
     if (status == MESHSYNC_OK && entry->lsn != UINT64_MAX) {
-        status = msy_history_epoch(view->txn, view->space, &order->actor, sibling->device, &ordinal,
-                                   &has, &before);
+        status = msy_history_epoch(view->txn, view->space, &order->actor, &epoch);
+        memcpy(sibling->device, epoch.device, sizeof sibling->device);
     }
     return status;
 }

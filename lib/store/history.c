@@ -175,8 +175,7 @@ meshsync_status msy_history_find(struct msy_store_txn *txn, uint32_t space,
 }
 
 meshsync_status msy_history_epoch(struct msy_store_txn *txn, uint32_t space,
-                                  const struct msy_actor *actor, uint8_t *device, uint64_t *ordinal,
-                                  bool *has, struct msy_tip *predecessor)
+                                  const struct msy_actor *actor, struct msy_epoch *epoch)
 {
     uint64_t lsn = 0;
     struct msy_record record;
@@ -184,6 +183,7 @@ meshsync_status msy_history_epoch(struct msy_store_txn *txn, uint32_t space,
     meshsync_bytes header_bytes;
     meshsync_bytes body;
     const uint8_t *signature = NULL;
+    memset(epoch, 0, sizeof *epoch);
     meshsync_status status = msy_history_find(txn, space, actor, 1, NULL, &lsn);
     if (status == MESHSYNC_OK) {
         status = msy_history_record(txn, lsn, &record);
@@ -198,12 +198,10 @@ meshsync_status msy_history_epoch(struct msy_store_txn *txn, uint32_t space,
         MESHSYNC_OK) {
         return MESHSYNC_E_STORE_CORRUPT;
     }
-    if (device != NULL) {
-        memcpy(device, header.device, sizeof header.device);
-    }
-    *ordinal = header.ordinal;
-    *has = header.has_predecessor;
-    *predecessor = header.predecessor;
+    memcpy(epoch->device, header.device, sizeof epoch->device);
+    epoch->ordinal = header.ordinal;
+    epoch->has_predecessor = header.has_predecessor;
+    epoch->predecessor = header.predecessor;
     return MESHSYNC_OK;
 }
 
@@ -212,34 +210,31 @@ meshsync_status msy_history_covers(struct msy_store_txn *txn, uint32_t space,
                                    uint64_t seq, bool *covers)
 {
     const struct msy_tip *exact = msy_vector_get(vector, actor);
-    uint8_t device[32];
-    uint8_t other[32];
-    uint64_t floor = 0;
-    bool has = false;
-    struct msy_tip before;
+    struct msy_epoch floor;
+    struct msy_epoch epoch;
     *covers = exact != NULL && exact->seq >= seq;
     if (exact != NULL) {
         return MESHSYNC_OK; /* Tips are maximal: no other tip implies more of this actor. */
     }
-    meshsync_status status = msy_history_epoch(txn, space, actor, device, &floor, &has, &before);
+    meshsync_status status = msy_history_epoch(txn, space, actor, &floor);
     if (status != MESHSYNC_OK) {
         return status == MESHSYNC_E_NOT_FOUND ? MESHSYNC_OK : status;
     }
     for (uint32_t i = 0; i < vector->count && !*covers; i++) {
         struct msy_tip at = vector->tips[i];
         for (;;) {
-            uint64_t ordinal = 0;
-            status = msy_history_epoch(txn, space, &at.actor, other, &ordinal, &has, &before);
+            status = msy_history_epoch(txn, space, &at.actor, &epoch);
             if (status == MESHSYNC_E_NOT_FOUND) {
                 break; /* Not known here: it implies nothing that we could tell. */
             }
             if (status != MESHSYNC_OK) {
                 return status;
             }
-            if (memcmp(device, other, sizeof device) != 0 || ordinal <= floor || !has) {
+            if (memcmp(floor.device, epoch.device, sizeof epoch.device) != 0 ||
+                epoch.ordinal <= floor.ordinal || !epoch.has_predecessor) {
                 break;
             }
-            at = before;
+            at = epoch.predecessor;
             if (msy_actor_equal(&at.actor, actor)) {
                 *covers = at.seq >= seq;
                 break;

@@ -31,11 +31,16 @@ meshsync_status msy_history_record_from(struct msy_store_txn *txn, uint64_t *lsn
 meshsync_status msy_history_find(struct msy_store_txn *txn, uint32_t space,
                                  const struct msy_actor *actor, uint64_t seq,
                                  const uint8_t *hash_prefix, uint64_t *lsn);
-/* The predecessor that an actor's first change names; *has false for a root. E_NOT_FOUND when the
- * actor is unknown here. device (32 bytes) may be NULL. */
+/* What an actor's first change says of its epoch. */
+struct msy_epoch {
+    uint8_t device[32];
+    uint64_t ordinal;
+    bool has_predecessor; /* False for a root. */
+    struct msy_tip predecessor;
+};
+/* E_NOT_FOUND when the actor is unknown here; *epoch is then empty. */
 meshsync_status msy_history_epoch(struct msy_store_txn *txn, uint32_t space,
-                                  const struct msy_actor *actor, uint8_t *device, uint64_t *ordinal,
-                                  bool *has, struct msy_tip *predecessor);
+                                  const struct msy_actor *actor, struct msy_epoch *epoch);
 /* Does what the tips of vector imply include (actor, seq)? Tips unknown here count for themselves
  * alone. */
 meshsync_status msy_history_covers(struct msy_store_txn *txn, uint32_t space,

@@ -165,18 +165,16 @@ meshsync_status msy_stream_plan(struct msy_stream *stream, struct msy_store_txn 
             continue;
         }
         while (status == MESHSYNC_OK) {
-            uint64_t ordinal = 0;
-            bool has = false;
-            struct msy_tip before;
+            struct msy_epoch epoch;
             status = stream_add_chain(stream, txn, theirs, &tip, &whole);
             if (status != MESHSYNC_OK || !whole) {
                 break;
             }
-            status = msy_history_epoch(txn, space, &tip.actor, NULL, &ordinal, &has, &before);
-            if (!has) {
+            status = msy_history_epoch(txn, space, &tip.actor, &epoch);
+            if (!epoch.has_predecessor) {
                 break;
             }
-            tip = before;
+            tip = epoch.predecessor;
         }
         if (status != MESHSYNC_OK) {
             return status;
