@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "clock/dot.h"
 #include "secure/identity.h"
-#include "store/store.h"
+#include "store/history.h"
 
 struct msy_mesh; /* Opaque. */
 
@@ -24,8 +24,7 @@ struct msy_mesh_ports {
     meshsync_status (*is_member)(void *user, struct msy_store_txn *txn, uint32_t space,
                                  const uint8_t device[32], bool *has);
     meshsync_status (*may_join)(void *user, struct msy_store_txn *txn, uint32_t space,
-                                const uint8_t device[32], const uint8_t invite[32],
-                                const uint8_t proof[64], uint64_t now_ms, bool *may);
+                                const struct msy_join_claim *claim, bool *may);
     /* The space's digest, for comparing at equal vectors. */
     meshsync_status (*digest)(void *user, struct msy_store_txn *txn, uint32_t space,
                               uint8_t digest[32]);

@@ -277,8 +277,11 @@ static meshsync_status spaces_lets_in(struct msy_mesh *mesh, struct msy_store_tx
     }
     meshsync_status status = ports->is_member(ports->user, txn, space->number, link->device, may);
     if (status == MESHSYNC_OK && !*may && channel->has_invite) {
-        status = ports->may_join(ports->user, txn, space->number, link->device, channel->invite,
-                                 channel->proof, mesh->unix_ms, may);
+        const struct msy_join_claim claim = {.device = link->device,
+                                             .invite = channel->invite,
+                                             .proof = channel->proof,
+                                             .at_ms = mesh->unix_ms};
+        status = ports->may_join(ports->user, txn, space->number, &claim, may);
     }
     return status;
 }

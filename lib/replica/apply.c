@@ -8,7 +8,7 @@
 enum { RECORD_VERSION = 1 };
 
 meshsync_status msy_apply_digest(struct msy_replica *replica, uint32_t space, uint32_t collection,
-                                 const struct msy_actor *actor, uint64_t seq, uint32_t index,
+                                 const struct msy_dot *dot,
                                  const uint8_t op_hash[MSY_LEAF_HASH_BYTES], bool add)
 {
     struct msy_ws_digest *digest = NULL;
@@ -19,9 +19,9 @@ meshsync_status msy_apply_digest(struct msy_replica *replica, uint32_t space, ui
         return status;
     }
     memcpy(key, op_hash, MSY_LEAF_HASH_BYTES);
-    memcpy(key + MSY_LEAF_HASH_BYTES, actor->id, sizeof actor->id);
-    msy_put_be64(nonce, seq);
-    msy_put_be32(nonce + 8, index);
+    memcpy(key + MSY_LEAF_HASH_BYTES, dot->actor.id, sizeof dot->actor.id);
+    msy_put_be64(nonce, dot->seq);
+    msy_put_be32(nonce + 8, dot->index);
     digest->dirty = true;
     if (add) {
         msy_lthash_add(&digest->sum, key, nonce);
@@ -290,8 +290,8 @@ static meshsync_status apply_kill(const struct apply_op *at, struct msy_ws_leaf 
     uint8_t op_hash[MSY_LEAF_HASH_BYTES];
     memcpy(op_hash, leaf->leaf.entries[found].op_hash, sizeof op_hash);
     msy_leaf_remove(&leaf->leaf, (uint32_t)found);
-    return msy_apply_digest(at->replica, at->space->number, at->collection, &ref.actor, ref.seq,
-                            kill->index, op_hash, false);
+    const struct msy_dot dot = {.actor = ref.actor, .seq = ref.seq, .index = kill->index};
+    return msy_apply_digest(at->replica, at->space->number, at->collection, &dot, op_hash, false);
 }
 
 meshsync_status msy_apply_reset(struct msy_leaf *leaf, meshsync_bytes payload)
@@ -378,8 +378,9 @@ static meshsync_status apply_clear_leaf(void *user, meshsync_bytes key, struct m
         if (status == MESHSYNC_OK && covers) {
             msy_leaf_remove(leaf, i);
             *changed = true;
-            status = msy_apply_digest(at->replica, at->space->number, at->collection, &ref.actor,
-                                      ref.seq, entry.index, entry.op_hash, false);
+            const struct msy_dot dot = {.actor = ref.actor, .seq = ref.seq, .index = entry.index};
+            status = msy_apply_digest(at->replica, at->space->number, at->collection, &dot,
+                                      entry.op_hash, false);
         } else {
             i++;
         }
@@ -434,9 +435,10 @@ static meshsync_status apply_effect(const struct apply_op *at, struct msy_ws_lea
         break;
     }
     if (status == MESHSYNC_OK && !killed) {
-        status = msy_apply_digest(at->replica, at->space->number, at->collection,
-                                  &at->change->header.actor, at->change->header.seq, at->index,
-                                  at->op_hash, true);
+        const struct msy_dot dot = {
+            .actor = at->change->header.actor, .seq = at->change->header.seq, .index = at->index};
+        status = msy_apply_digest(at->replica, at->space->number, at->collection, &dot, at->op_hash,
+                                  true);
     }
     return status;
 }

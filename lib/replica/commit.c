@@ -60,8 +60,9 @@ static meshsync_status commit_kill(struct msy_commit *at, struct msy_ws_leaf *le
     }
     msy_builder_kill(&at->replica->builder, &ref, dead.index);
     msy_leaf_remove(&leaf->leaf, entry);
-    return msy_apply_digest(at->replica, at->space->number, at->collection->number, &ref.actor,
-                            ref.seq, dead.index, dead.op_hash, false);
+    const struct msy_dot dot = {.actor = ref.actor, .seq = ref.seq, .index = dead.index};
+    return msy_apply_digest(at->replica, at->space->number, at->collection->number, &dot,
+                            dead.op_hash, false);
 }
 
 /* Kills what lives at a leaf, or of that what the context saw. How many in *count. */
@@ -219,8 +220,9 @@ static meshsync_status commit_kill_covered(void *user, meshsync_bytes key, struc
         }
         msy_leaf_remove(leaf, leaf->entries_count - 1);
         *changed = true;
-        status = msy_apply_digest(at->replica, at->space->number, at->collection->number,
-                                  &ref.actor, ref.seq, dead.index, dead.op_hash, false);
+        const struct msy_dot dot = {.actor = ref.actor, .seq = ref.seq, .index = dead.index};
+        status = msy_apply_digest(at->replica, at->space->number, at->collection->number, &dot,
+                                  dead.op_hash, false);
         if (status != MESHSYNC_OK) {
             return status;
         }
@@ -621,9 +623,10 @@ static meshsync_status commit_settle(struct msy_commit *at, const struct msy_cha
             }
             added->leaf->dirty = true;
         }
+        const struct msy_dot dot = {
+            .actor = change->header.actor, .seq = change->header.seq, .index = added->index};
         status =
-            msy_apply_digest(replica, at->space->number, added->collection, &change->header.actor,
-                             change->header.seq, added->index, op_hash, true);
+            msy_apply_digest(replica, at->space->number, added->collection, &dot, op_hash, true);
     }
     return status;
 }

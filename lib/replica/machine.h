@@ -142,7 +142,7 @@ meshsync_status msy_replica_is_member(struct msy_replica *replica, uint32_t spac
 /* apply.c: from a change that is in order to the tables. */
 /* Adds or takes off a dot of the digest of a collection. */
 meshsync_status msy_apply_digest(struct msy_replica *replica, uint32_t space, uint32_t collection,
-                                 const struct msy_actor *actor, uint64_t seq, uint32_t index,
+                                 const struct msy_dot *dot,
                                  const uint8_t op_hash[MSY_LEAF_HASH_BYTES], bool add);
 /* Writes log, index, vector and heads for a change whose ops were applied as lsn_last + 1. */
 meshsync_status msy_apply_record(struct msy_replica *replica, struct msy_space_state *space,

@@ -171,18 +171,17 @@ meshsync_status msy_members_has(struct msy_store_txn *txn, uint32_t space, const
 }
 
 meshsync_status msy_members_may_join(struct msy_store_txn *txn, uint32_t space,
-                                     const uint8_t device[32], const uint8_t invite[32],
-                                     const uint8_t proof[64], uint64_t now_ms, bool *may)
+                                     const struct msy_join_claim *claim, bool *may)
 {
     struct msy_space_row_descriptor row;
     bool good = false;
     *may = false;
     meshsync_status status = members_row(txn, space, &row);
     if (status == MESHSYNC_OK) {
-        status = msy_members_invite_good(txn, space, invite, now_ms, &good);
+        status = msy_members_invite_good(txn, space, claim->invite, claim->at_ms, &good);
     }
     if (status == MESHSYNC_OK && good) {
-        *may = msy_ticket_check(row.id, invite, device, proof);
+        *may = msy_ticket_check(row.id, claim->invite, claim->device, claim->proof);
     }
     return status;
 }

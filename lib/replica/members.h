@@ -6,15 +6,14 @@
 #ifndef MSY_REPLICA_MEMBERS_H
 #define MSY_REPLICA_MEMBERS_H
 
-#include "store/schema.h"
+#include "store/history.h"
 
 /* Is device the founder, or a member by a record that holds? */
 meshsync_status msy_members_has(struct msy_store_txn *txn, uint32_t space, const uint8_t device[32],
                                 bool *has);
-/* Would device be let in by this invite key and proof: is the invitation on record and unexpired? */
+/* Would this claim be let in: does its proof hold, is the invitation on record and unexpired? */
 meshsync_status msy_members_may_join(struct msy_store_txn *txn, uint32_t space,
-                                     const uint8_t device[32], const uint8_t invite[32],
-                                     const uint8_t proof[64], uint64_t now_ms, bool *may);
+                                     const struct msy_join_claim *claim, bool *may);
 
 struct msy_schema {
     uint32_t collection; /* Local number. */

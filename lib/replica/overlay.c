@@ -132,8 +132,11 @@ static meshsync_status overlay_clear(struct overlay *at, meshsync_bytes path_key
             status = msy_store_iter_open(at->view->over, MSY_TABLE_STATE, &over);
         }
         if (status == MESHSYNC_OK) {
-            status = msy_view_seek(at->view, iter, over, msy_bytes(low, low_len),
-                                   msy_bytes(high, high_len), false, &key, &value);
+            const struct msy_view_range range = {.iter = iter,
+                                                 .over = over,
+                                                 .low = msy_bytes(low, low_len),
+                                                 .high = msy_bytes(high, high_len)};
+            status = msy_view_seek(&range, &key, &value);
         }
         if (status == MESHSYNC_OK) {
             status = overlay_load(at, key);

@@ -57,10 +57,17 @@ static meshsync_status reset_add(struct reset_sums *sums, const struct msy_actor
     return MESHSYNC_OK;
 }
 
-/* Adds the deltas of one change at path; *before becomes the LSN that wrote the path before it. */
+/* Where in the history the walk stands. */
+struct reset_place {
+    meshsync_bytes collection; /* Its name. */
+    meshsync_bytes path;
+    uint64_t lsn;
+};
+
+/* Adds the deltas of one change at a path; *before becomes the LSN that wrote the path before it. */
 static meshsync_status reset_visit(struct reset_sums *sums, const struct msy_change *change,
-                                   meshsync_bytes trailer, meshsync_bytes collection,
-                                   meshsync_bytes path, uint64_t lsn, uint64_t *before)
+                                   const struct reset_place *place, meshsync_bytes trailer,
+                                   uint64_t *before)
 {
     struct msy_cursor cursor;
     meshsync_status status = MESHSYNC_OK;
@@ -72,11 +79,11 @@ static meshsync_status reset_visit(struct reset_sums *sums, const struct msy_cha
         if (!msy_cursor_varint(&cursor, &previous)) {
             return MESHSYNC_E_STORE_CORRUPT;
         }
-        if (!msy_bytes_equal(op->path, path) ||
-            !msy_bytes_equal(change->collections[op->collection], collection)) {
+        if (!msy_bytes_equal(op->path, place->path) ||
+            !msy_bytes_equal(change->collections[op->collection], place->collection)) {
             continue;
         }
-        if (previous < lsn && previous > *before) {
+        if (previous < place->lsn && previous > *before) {
             *before = previous;
         }
         if (op->kind == MSY_OP_ADD) {
@@ -111,7 +118,8 @@ static meshsync_status reset_history(struct msy_commit *at, meshsync_bytes path,
             status = status == MESHSYNC_E_NO_MEMORY ? status : MESHSYNC_E_STORE_CORRUPT;
             break;
         }
-        status = reset_visit(sums, change, record.trailer, at->name, path, lsn, &before);
+        const struct reset_place place = {.collection = at->name, .path = path, .lsn = lsn};
+        status = reset_visit(sums, change, &place, record.trailer, &before);
         lsn = before;
     }
     msy_change_fini(change);

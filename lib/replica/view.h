@@ -16,9 +16,15 @@ meshsync_status msy_view_show(struct msy_view *view, meshsync_entry *entry, mesh
 /* Does anything live strictly below the path of key? */
 meshsync_status msy_view_below(struct msy_view *view, meshsync_bytes key, bool *lives);
 /* The smallest (or, descending, greatest) state key in [low, high), own writes first. E_END. */
-meshsync_status msy_view_seek(struct msy_view *view, struct msy_store_iter *iter,
-                              struct msy_store_iter *over, meshsync_bytes low, meshsync_bytes high,
-                              bool descending, meshsync_bytes *key, meshsync_bytes *value);
+struct msy_view_range {
+    struct msy_store_iter *iter;
+    struct msy_store_iter *over; /* Of the own writes; NULL: none. */
+    meshsync_bytes low;
+    meshsync_bytes high;
+    bool descending;
+};
+meshsync_status msy_view_seek(const struct msy_view_range *range, meshsync_bytes *key,
+                              meshsync_bytes *value);
 /* The least key greater than all that begin with prefix; false when there is none. */
 bool msy_key_after(uint8_t *key, size_t *len);
 

@@ -18,36 +18,35 @@ bool msy_key_after(uint8_t *key, size_t *len)
     return true;
 }
 
-static meshsync_status view_seek_one(struct msy_store_iter *iter, meshsync_bytes low,
-                                     meshsync_bytes high, bool descending, meshsync_bytes *key,
+static meshsync_status view_seek_one(const struct msy_view_range *range,
+                                     struct msy_store_iter *iter, meshsync_bytes *key,
                                      meshsync_bytes *value)
 {
-    meshsync_status status = descending ? msy_store_seek_before(iter, high, key, value)
-                                        : msy_store_seek(iter, low, key, value);
-    if (status == MESHSYNC_OK &&
-        (descending ? msy_bytes_compare(*key, low) < 0 : msy_bytes_compare(*key, high) >= 0)) {
+    meshsync_status status = range->descending
+                                 ? msy_store_seek_before(iter, range->high, key, value)
+                                 : msy_store_seek(iter, range->low, key, value);
+    if (status == MESHSYNC_OK && (range->descending ? msy_bytes_compare(*key, range->low) < 0
+                                                    : msy_bytes_compare(*key, range->high) >= 0)) {
         return MESHSYNC_E_END;
     }
     return status;
 }
 
-meshsync_status msy_view_seek(struct msy_view *view, struct msy_store_iter *iter,
-                              struct msy_store_iter *over, meshsync_bytes low, meshsync_bytes high,
-                              bool descending, meshsync_bytes *key, meshsync_bytes *value)
+meshsync_status msy_view_seek(const struct msy_view_range *range, meshsync_bytes *key,
+                              meshsync_bytes *value)
 {
     meshsync_bytes over_key;
     meshsync_bytes over_value;
-    (void)view;
-    meshsync_status status = view_seek_one(iter, low, high, descending, key, value);
-    if (over == NULL || (status != MESHSYNC_OK && status != MESHSYNC_E_END)) {
+    meshsync_status status = view_seek_one(range, range->iter, key, value);
+    if (range->over == NULL || (status != MESHSYNC_OK && status != MESHSYNC_E_END)) {
         return status;
     }
-    meshsync_status own = view_seek_one(over, low, high, descending, &over_key, &over_value);
+    meshsync_status own = view_seek_one(range, range->over, &over_key, &over_value);
     if (own != MESHSYNC_OK) {
         return own == MESHSYNC_E_END ? status : own;
     }
     int order = status == MESHSYNC_OK ? msy_bytes_compare(over_key, *key) : 0;
-    if (status == MESHSYNC_E_END || order == 0 || (descending ? order > 0 : order < 0)) {
+    if (status == MESHSYNC_E_END || order == 0 || (range->descending ? order > 0 : order < 0)) {
         *key = over_key;
         *value = over_value;
     }
@@ -81,8 +80,11 @@ meshsync_status msy_view_below(struct msy_view *view, meshsync_bytes key, bool *
         status = msy_store_iter_open(view->over, MSY_TABLE_STATE, &over);
     }
     while (status == MESHSYNC_OK && !*lives) {
-        status = msy_view_seek(view, iter, over, msy_bytes(low, low_len), msy_bytes(high, high_len),
-                               false, &found, &value);
+        const struct msy_view_range range = {.iter = iter,
+                                             .over = over,
+                                             .low = msy_bytes(low, low_len),
+                                             .high = msy_bytes(high, high_len)};
+        status = msy_view_seek(&range, &found, &value);
         if (status == MESHSYNC_OK) {
             status = msy_leaf_read(&leaf, found, value);
         }
@@ -253,8 +255,12 @@ static meshsync_status walk_candidate(struct msy_walk *walk, meshsync_bytes *key
         }
         return status;
     }
-    return msy_view_seek(walk->view, walk->iter, walk->over_iter,
-                         msy_bytes(walk->low, walk->low_len), high, walk->descending, key, value);
+    const struct msy_view_range range = {.iter = walk->iter,
+                                         .over = walk->over_iter,
+                                         .low = msy_bytes(walk->low, walk->low_len),
+                                         .high = high,
+                                         .descending = walk->descending};
+    return msy_view_seek(&range, key, value);
 }
 
 /* Narrows the range past everything at and below prefix (exact: past the one key). */

@@ -100,11 +100,10 @@ static meshsync_status port_is_member(void *user, struct msy_store_txn *txn, uin
 }
 
 static meshsync_status port_may_join(void *user, struct msy_store_txn *txn, uint32_t space,
-                                     const uint8_t device[32], const uint8_t invite[32],
-                                     const uint8_t proof[64], uint64_t now_ms, bool *may)
+                                     const struct msy_join_claim *claim, bool *may)
 {
     (void)user;
-    return msy_members_may_join(txn, space, device, invite, proof, now_ms, may);
+    return msy_members_may_join(txn, space, claim, may);
 }
 
 static meshsync_status port_digest(void *user, struct msy_store_txn *txn, uint32_t space,

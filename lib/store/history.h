@@ -9,6 +9,14 @@
 #include "clock/vector.h"
 #include "store/schema.h"
 
+/* Who asks to be let into a space, by which invitation, and when. All lent. */
+struct msy_join_claim {
+    const uint8_t *device; /* 32 bytes. */
+    const uint8_t *invite; /* Public key of the invitation, 32 bytes. */
+    const uint8_t *proof;  /* The invitation's signature over the device, 64 bytes. */
+    uint64_t at_ms;        /* Unix time, for expiry. */
+};
+
 /* The spaces in ascending number: start with *space = 0; each call gives the next number greater
  * than *space. E_END. */
 meshsync_status msy_history_next_space(struct msy_store_txn *txn, uint32_t *space,

@@ -115,13 +115,9 @@ static meshsync_status fuzz_is_member(void *user, struct msy_store_txn *txn, uin
 }
 
 static meshsync_status fuzz_may_join(void *user, struct msy_store_txn *txn, uint32_t space,
-                                     const uint8_t device[32], const uint8_t invite[32],
-                                     const uint8_t proof[64], uint64_t now_ms, bool *may)
+                                     const struct msy_join_claim *claim, bool *may)
 {
-    (void)invite;
-    (void)proof;
-    (void)now_ms;
-    return fuzz_is_member(user, txn, space, device, may);
+    return fuzz_is_member(user, txn, space, claim->device, may);
 }
 
 static meshsync_status fuzz_digest(void *user, struct msy_store_txn *txn, uint32_t space,

@@ -40,11 +40,10 @@ static meshsync_status rig_is_member(void *user, struct msy_store_txn *txn, uint
 }
 
 static meshsync_status rig_may_join(void *user, struct msy_store_txn *txn, uint32_t space,
-                                    const uint8_t device[32], const uint8_t invite[32],
-                                    const uint8_t proof[64], uint64_t now_ms, bool *may)
+                                    const struct msy_join_claim *claim, bool *may)
 {
     (void)user;
-    return msy_members_may_join(txn, space, device, invite, proof, now_ms, may);
+    return msy_members_may_join(txn, space, claim, may);
 }
 
 static meshsync_status rig_digest(void *user, struct msy_store_txn *txn, uint32_t space,
