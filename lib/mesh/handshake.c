@@ -46,7 +46,7 @@ void msy_handshake_start(struct msy_mesh *mesh, struct msy_mesh_link *link)
     uint8_t secret[MSY_DH_BYTES];
     msy_identity_dh(mesh->identity, public_key, secret);
     msy_noise_init(
-        &link->noise, !link->accepted, secret, public_key, NULL,
+        &link->noise, !link->accepted, &(struct msy_noise_keys){secret, public_key, NULL},
         (meshsync_bytes){(const uint8_t *)handshake_prologue, sizeof handshake_prologue - 1},
         mesh->entropy);
     msy_wipe(secret, sizeof secret);

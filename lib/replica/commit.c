@@ -697,9 +697,13 @@ meshsync_status msy_commit_finish(struct msy_commit *at, struct msy_tip *tip)
     commit_heads(space, header);
     replica->entropy.fill(replica->entropy.user, secret, sizeof secret);
     msy_buf_reset(&replica->hashes);
-    meshsync_status status = msy_builder_finish(&replica->builder, header, secret, &replica->hasher,
-                                                commit_sign, (void *)(uintptr_t)replica->identity,
-                                                &replica->change, &replica->hashes, hash, &error);
+    const struct msy_change_seal seal = {.secret = secret,
+                                         .hasher = &replica->hasher,
+                                         .sign = commit_sign,
+                                         .user = (void *)(uintptr_t)replica->identity};
+    const struct msy_built built = {
+        .change = &replica->change, .hashes = &replica->hashes, .hash = hash};
+    meshsync_status status = msy_builder_finish(&replica->builder, header, &seal, &built, &error);
     if (status == MESHSYNC_OK) {
         status = commit_settle(at, &replica->change);
     }

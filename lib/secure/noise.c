@@ -206,18 +206,17 @@ static meshsync_status noise_mix_dh(struct msy_noise *noise, const uint8_t secre
 
 /* ---- Handshake ---- */
 
-void msy_noise_init(struct msy_noise *noise, bool initiator, const uint8_t s_secret[32],
-                    const uint8_t s_public[32], const uint8_t *psk, meshsync_bytes prologue,
-                    struct msy_entropy entropy)
+void msy_noise_init(struct msy_noise *noise, bool initiator, const struct msy_noise_keys *keys,
+                    meshsync_bytes prologue, struct msy_entropy entropy)
 {
-    const char *name = psk == NULL ? noise_name_xx : noise_name_psk;
+    const char *name = keys->psk == NULL ? noise_name_xx : noise_name_psk;
     memset(noise, 0, sizeof *noise);
     noise->initiator = initiator;
-    memcpy(noise->s_secret, s_secret, sizeof noise->s_secret);
-    memcpy(noise->s_public, s_public, sizeof noise->s_public);
-    if (psk != NULL) {
+    memcpy(noise->s_secret, keys->s_secret, sizeof noise->s_secret);
+    memcpy(noise->s_public, keys->s_public, sizeof noise->s_public);
+    if (keys->psk != NULL) {
         noise->has_psk = true;
-        memcpy(noise->psk, psk, sizeof noise->psk);
+        memcpy(noise->psk, keys->psk, sizeof noise->psk);
     }
     entropy.fill(entropy.user, noise->e_secret, sizeof noise->e_secret);
     (void)crypto_scalarmult_base(noise->e_public, noise->e_secret);

@@ -37,11 +37,16 @@ struct msy_noise {
     bool failed;
 };
 
-/* s_secret is copied. prologue binds versions and whatever was negotiated before. psk NULL: XX;
- * else 32 bytes and XXpsk3. The ephemeral key comes from entropy. */
-void msy_noise_init(struct msy_noise *noise, bool initiator, const uint8_t s_secret[32],
-                    const uint8_t s_public[32], const uint8_t *psk, meshsync_bytes prologue,
-                    struct msy_entropy entropy);
+/* Keys of one side, 32 bytes each, lent. */
+struct msy_noise_keys {
+    const uint8_t *s_secret;
+    const uint8_t *s_public;
+    const uint8_t *psk; /* NULL: XX; else XXpsk3. */
+};
+/* The keys are copied. prologue binds versions and whatever was negotiated before. The ephemeral
+ * key comes from entropy. */
+void msy_noise_init(struct msy_noise *noise, bool initiator, const struct msy_noise_keys *keys,
+                    meshsync_bytes prologue, struct msy_entropy entropy);
 /* True when it is our turn. */
 bool msy_noise_must_write(const struct msy_noise *noise);
 bool msy_noise_done(const struct msy_noise *noise);

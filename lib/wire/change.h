@@ -166,14 +166,26 @@ size_t msy_builder_bytes(const struct msy_change_builder *builder);
 /* Signs header bytes prepared with msy_change_signed_bytes. */
 typedef void (*msy_sign_fn)(void *user, meshsync_bytes message,
                             uint8_t signature[MSY_CHANGE_SIGNATURE_BYTES]);
+/* What a change is sealed with. All lent. */
+struct msy_change_seal {
+    const uint8_t *secret; /* MSY_CHANGE_SECRET_BYTES of randomness. */
+    const struct msy_hasher *hasher;
+    msy_sign_fn sign;
+    void *user;
+};
+/* Where the finished change goes: the caller's objects. */
+struct msy_built {
+    struct msy_change *change; /* Parsed from it. */
+    struct msy_buf *hashes;    /* ops_count times 32 bytes. */
+    uint8_t *hash;             /* MSY_CHANGE_HASH_BYTES: the change hash. */
+};
 /* Completes header (root is computed here; header->actor is computed when seq is 1), signs, and
  * lends the change from builder->out until the next reset. change, parsed from it, is for the
  * caller's use; hashes receives ops_count * 32 bytes; a single bound is
  * dropped. */
-meshsync_status
-msy_builder_finish(struct msy_change_builder *builder, struct msy_change_header *header,
-                   const uint8_t secret[MSY_CHANGE_SECRET_BYTES], const struct msy_hasher *hasher,
-                   msy_sign_fn sign, void *user, struct msy_change *change, struct msy_buf *hashes,
-                   uint8_t change_hash[MSY_CHANGE_HASH_BYTES], meshsync_error *error);
+meshsync_status msy_builder_finish(struct msy_change_builder *builder,
+                                   struct msy_change_header *header,
+                                   const struct msy_change_seal *seal,
+                                   const struct msy_built *built, meshsync_error *error);
 
 #endif

@@ -431,7 +431,7 @@ static meshsync_status builder_assemble(struct msy_change_builder *builder,
 
 static meshsync_status builder_seal(struct msy_change_builder *builder,
                                     struct msy_change_header *header, size_t header_len,
-                                    msy_sign_fn sign, void *user, struct msy_change *change)
+                                    const struct msy_change_seal *seal, struct msy_change *change)
 {
     struct msy_buf head;
     struct msy_buf message;
@@ -447,7 +447,7 @@ static meshsync_status builder_seal(struct msy_change_builder *builder,
         status = msy_change_signed_bytes((meshsync_bytes){out, header_len}, &message);
     }
     if (status == MESHSYNC_OK) {
-        sign(user, msy_buf_bytes(&message), out + header_len + 2);
+        seal->sign(seal->user, msy_buf_bytes(&message), out + header_len + 2);
         memcpy(change->header.root, header->root, sizeof header->root);
     }
     msy_buf_fini(&message);
@@ -455,12 +455,14 @@ static meshsync_status builder_seal(struct msy_change_builder *builder,
     return status;
 }
 
-meshsync_status
-msy_builder_finish(struct msy_change_builder *builder, struct msy_change_header *header,
-                   const uint8_t secret[MSY_CHANGE_SECRET_BYTES], const struct msy_hasher *hasher,
-                   msy_sign_fn sign, void *user, struct msy_change *change, struct msy_buf *hashes,
-                   uint8_t change_hash[MSY_CHANGE_HASH_BYTES], meshsync_error *error)
+meshsync_status msy_builder_finish(struct msy_change_builder *builder,
+                                   struct msy_change_header *header,
+                                   const struct msy_change_seal *seal,
+                                   const struct msy_built *built, meshsync_error *error)
 {
+    const struct msy_hasher *hasher = seal->hasher;
+    struct msy_change *change = built->change;
+    struct msy_buf *hashes = built->hashes;
     size_t header_len = 0;
     meshsync_status status = builder->failed;
     memset(header->root, 0, sizeof header->root);
@@ -468,7 +470,7 @@ msy_builder_finish(struct msy_change_builder *builder, struct msy_change_header 
         msy_change_actor_id(hasher, header, &header->actor);
     }
     if (status == MESHSYNC_OK) {
-        status = builder_assemble(builder, header, secret, &header_len);
+        status = builder_assemble(builder, header, seal->secret, &header_len);
     }
     if (status != MESHSYNC_OK) {
         return msy_fail(error, status, "the change is over a limit or there is no memory");
@@ -484,11 +486,11 @@ msy_builder_finish(struct msy_change_builder *builder, struct msy_change_header 
     }
     if (status == MESHSYNC_OK) {
         hashes->len = (size_t)change->ops_count * MSY_CHANGE_HASH_BYTES;
-        status = builder_seal(builder, header, header_len, sign, user, change);
+        status = builder_seal(builder, header, header_len, seal, change);
     }
     if (status != MESHSYNC_OK) {
         return msy_fail(error, status, "no memory for the change");
     }
-    msy_change_hash(hasher, change->header_bytes, change->signature, change_hash);
+    msy_change_hash(hasher, change->header_bytes, change->signature, built->hash);
     return MESHSYNC_OK;
 }

@@ -66,12 +66,13 @@ static void ends_init(struct ends *ends, uint8_t flavour)
         memset(secret, 0x11 + i, sizeof secret);
         struct msy_entropy entropy = {fixed_fill, &secret[0]};
         /* The public key of a secret is that of an ephemeral key made of it. */
-        msy_noise_init(&ends->noise[i], i == 0, secret, secret, NULL, (meshsync_bytes){NULL, 0},
-                       entropy);
+        msy_noise_init(&ends->noise[i], i == 0, &(struct msy_noise_keys){secret, secret, NULL},
+                       (meshsync_bytes){NULL, 0}, entropy);
         uint8_t public_key[KEY_BYTES];
         memcpy(public_key, ends->noise[i].e_public, sizeof public_key);
         entropy.user = &ephemeral;
-        msy_noise_init(&ends->noise[i], i == 0, secret, public_key, flavour % 2 == 0 ? NULL : psk,
+        msy_noise_init(&ends->noise[i], i == 0,
+                       &(struct msy_noise_keys){secret, public_key, flavour % 2 == 0 ? NULL : psk},
                        (meshsync_bytes){NULL, 0}, entropy);
     }
 }

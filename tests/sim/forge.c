@@ -123,8 +123,11 @@ void forge_finish(struct forge *forge, struct forged *out)
     msy_prng_fill(&forge->prng, secret, sizeof secret);
     forge->header.hlc = ++forge->hlc;
     msy_buf_reset(&forge->hashes);
-    if (msy_builder_finish(&forge->builder, &forge->header, secret, &forge_hasher, forge_sign, key,
-                           &forge->change, &forge->hashes, out->tip.hash, &error) != MESHSYNC_OK) {
+    const struct msy_change_seal seal = {
+        .secret = secret, .hasher = &forge_hasher, .sign = forge_sign, .user = key};
+    const struct msy_built built = {
+        .change = &forge->change, .hashes = &forge->hashes, .hash = out->tip.hash};
+    if (msy_builder_finish(&forge->builder, &forge->header, &seal, &built, &error) != MESHSYNC_OK) {
         fail_msg("a forged change: %s", error.message);
     }
     assert_true(forge->change.bytes.len <= sizeof out->bytes);

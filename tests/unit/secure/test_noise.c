@@ -48,7 +48,8 @@ static uint8_t *secret_of(const char *name, uint8_t out[KEY_BYTES])
 static void public_of(uint8_t secret[KEY_BYTES], uint8_t public_key[KEY_BYTES])
 {
     struct msy_noise noise;
-    msy_noise_init(&noise, true, secret, secret, NULL, nothing, fixed_entropy(secret));
+    msy_noise_init(&noise, true, &(struct msy_noise_keys){secret, secret, NULL}, nothing,
+                   fixed_entropy(secret));
     memcpy(public_key, noise.e_public, KEY_BYTES);
     msy_noise_fini(&noise);
 }
@@ -75,7 +76,8 @@ static void ends_init_as(struct ends *ends, const char *names[2], const uint8_t 
         uint8_t public_key[KEY_BYTES];
         uint8_t ephemeral[KEY_BYTES];
         public_of(secret_of(names[i], secret), public_key);
-        msy_noise_init(&ends->noise[i], i == 0, secret, public_key, psk[i], prologue[i],
+        msy_noise_init(&ends->noise[i], i == 0,
+                       &(struct msy_noise_keys){secret, public_key, psk[i]}, prologue[i],
                        fixed_entropy(secret_of(ephemerals[i], ephemeral)));
     }
 }
@@ -218,7 +220,8 @@ static void vector_init_end(const json_t *row, struct ends *ends, size_t end, bo
         assert_int_equal(kit_hex(text, key, KEY_BYTES), KEY_BYTES);
     }
     public_of(secret, public_key);
-    msy_noise_init(&ends->noise[end], end == 0, secret, public_key, psk ? key : NULL,
+    msy_noise_init(&ends->noise[end], end == 0,
+                   &(struct msy_noise_keys){secret, public_key, psk ? key : NULL},
                    (meshsync_bytes){prologue, prologue_len}, fixed_entropy(ephemeral));
 }
 
@@ -506,8 +509,9 @@ static void messages_of_another_handshake_do_not_pass(void **state)
         uint8_t public_key[KEY_BYTES];
         size_t reader = 1 - writer_of(message);
         public_of(secret_of(names[reader], secret), public_key);
-        msy_noise_init(&ends.noise[reader], reader == 0, secret, public_key, NULL,
-                       bytes_of("meshsync"), fixed_entropy(secret_of("new", other)));
+        msy_noise_init(&ends.noise[reader], reader == 0,
+                       &(struct msy_noise_keys){secret, public_key, NULL}, bytes_of("meshsync"),
+                       fixed_entropy(secret_of("new", other)));
         assert_int_equal(ends_exchange(&ends, 0, message), MESHSYNC_OK);
         msy_buf_reset(&ends.plain);
         assert_int_equal(
