@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A local change while it is being built. Shared by commit.c, reset.c and spaces.c. */
+/* A local change while it is being built. Shared by commit.c, intent.c, reset.c
+ * and spaces.c. */
 #ifndef MSY_REPLICA_COMMIT_H
 #define MSY_REPLICA_COMMIT_H
 
@@ -19,6 +20,17 @@ struct msy_commit {
 
 void msy_commit_begin(struct msy_commit *at, struct msy_replica *replica,
                       struct msy_space_state *space);
+/* msgpack nil, the payload of ops that carry nothing. */
+extern const uint8_t msy_commit_nil[1];
+
+/* intent.c: applies one checked intent to the leaves and the builder. */
+meshsync_status msy_commit_intent(struct msy_commit *at, const struct msy_intent *intent);
+/* Adds the op with the kills collected so far, and its dot to the leaf when it has one. */
+meshsync_status msy_commit_op(struct msy_commit *at, struct msy_ws_leaf *leaf, uint32_t kind,
+                              meshsync_bytes path, meshsync_bytes payload);
+/* The leaf at a path of the collection at hand. */
+meshsync_status msy_commit_leaf(struct msy_commit *at, meshsync_bytes path,
+                                struct msy_ws_leaf **leaf);
 /* Actor and seq of the change being built. */
 void msy_commit_self(const struct msy_commit *at, struct msy_tip *self);
 /* Signs, records; tip names the change. */

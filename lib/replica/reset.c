@@ -64,7 +64,7 @@ struct reset_place {
     uint64_t lsn;
 };
 
-/* Adds the deltas of one change at a path; *before becomes the LSN that wrote the path before it. */
+/* Adds the deltas of one change at a path; *before becomes the LSN that wrote it before. */
 static meshsync_status reset_visit(struct reset_sums *sums, const struct msy_change *change,
                                    const struct reset_place *place, meshsync_bytes trailer,
                                    uint64_t *before)
