@@ -85,8 +85,7 @@ static double local_flowing(struct local *local, uint64_t puts, uint64_t in_flig
         uv_sem_wait(&local->room);
         kit_ok(meshsync_txn_begin(local->space, &txn, &error), &error, "begin");
         local_put(local, txn, i);
-        kit_ok(meshsync_txn_commit_async(txn, NULL, local_done, local, &error), &error,
-               "commit");
+        kit_ok(meshsync_txn_commit_async(txn, NULL, local_done, local, &error), &error, "commit");
     }
     for (uint64_t i = 0; i < in_flight; i++) {
         uv_sem_wait(&local->room);

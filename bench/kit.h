@@ -9,12 +9,7 @@
 
 #include <meshsync/meshsync.h>
 
-enum {
-    KIT_ROUNDS_MAX = 100,
-    KIT_PATH_BYTES_MAX = 512,
-    KIT_KEY_BYTES = 16,
-    KIT_VALUE_BYTES = 100
-};
+enum { KIT_ROUNDS_MAX = 100, KIT_PATH_BYTES_MAX = 512, KIT_KEY_BYTES = 16, KIT_VALUE_BYTES = 100 };
 
 /* Small by default, so that they run with the tests. */
 struct kit_options {

@@ -120,8 +120,11 @@ static bool merge_same(const meshsync_value *a, const meshsync_value *b)
     if (a->type != b->type || a->bytes.len != b->bytes.len) {
         return false;
     }
-    if (a->type == MESHSYNC_VALUE_FLOAT) {
-        return memcmp(&a->real, &b->real, sizeof a->real) == 0;
+    if (a->type == MESHSYNC_VALUE_FLOAT) { /* By bits: a NaN is the same as itself here. */
+        uint64_t bits[2];
+        memcpy(&bits[0], &a->real, sizeof bits[0]);
+        memcpy(&bits[1], &b->real, sizeof bits[1]);
+        return bits[0] == bits[1];
     }
     if (a->type == MESHSYNC_VALUE_INT || a->type == MESHSYNC_VALUE_BOOL) {
         return a->integer == b->integer;

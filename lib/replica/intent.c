@@ -127,6 +127,7 @@ static meshsync_status commit_keep_path(struct msy_buf *list, meshsync_bytes pat
     return status == MESHSYNC_OK ? msy_buf_append(list, path.data, path.len) : status;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type of msy_range_fn. */
 static meshsync_status commit_look(void *user, meshsync_bytes key, struct msy_leaf *leaf,
                                    bool *changed)
 {

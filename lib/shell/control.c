@@ -37,7 +37,7 @@ meshsync_status msy_control_create(meshsync_node *node, const char *name, meshsy
                                    meshsync_error *error)
 {
     const struct msy_replica_event event = {.type = MSY_REPLICA_CREATE};
-    struct msy_answer answer;
+    struct msy_answer answer = {.space = 0};
     meshsync_status status = control_call(node, &event, name, &answer, error);
     return status == MESHSYNC_OK ? msy_spaces_by_number(node, answer.space, space, error) : status;
 }
@@ -55,7 +55,7 @@ static void control_dial_ticket(meshsync_node *node, const struct msy_ticket *ti
 meshsync_status msy_control_join(meshsync_node *node, const char *text, const char *name,
                                  meshsync_space **space, meshsync_error *error)
 {
-    struct msy_answer answer;
+    struct msy_answer answer = {.space = 0};
     struct msy_ticket ticket;
     meshsync_status status = msy_ticket_decode(text, strlen(text), &ticket, error);
     if (status == MESHSYNC_OK) {
@@ -74,7 +74,7 @@ meshsync_status msy_control_leave(meshsync_space *space, bool erase, meshsync_er
 {
     const struct msy_replica_event event = {
         .type = MSY_REPLICA_LEAVE, .space = space->number, .erase = erase ? 1 : 0};
-    struct msy_answer answer;
+    struct msy_answer answer = {.space = 0};
     meshsync_status status = control_call(space->node, &event, "", &answer, error);
     if (status == MESHSYNC_OK && erase) {
         atomic_store(&space->gone, true);

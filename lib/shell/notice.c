@@ -123,7 +123,7 @@ void msy_notices_tell(struct msy_notices *notices, const struct msy_notice *noti
 {
     (void)pthread_mutex_lock(&notices->lock);
     for (struct msy_mailbox *at = notices->first; at != NULL; at = at->next) {
-        if (!at->overflow && mailbox_room(at)) {
+        if (!at->overflow && mailbox_room(at) && at->cap > 0) {
             at->ring[(at->first + at->count) % at->cap] = *notice;
             at->count += 1;
         } else {
