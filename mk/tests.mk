@@ -27,6 +27,8 @@ TESTS := \
     tests/unit/base/test_entropy.c \
     tests/unit/base/test_path.c \
     tests/unit/base/test_report.c \
+    tests/unit/clock/test_clock.c \
+    tests/unit/crdt/test_leaf.c \
     tests/unit/mesh/test_hostile.c \
     tests/unit/mesh/test_mesh.c \
     tests/unit/mesh/test_message.c \
@@ -36,7 +38,8 @@ TESTS := \
     tests/unit/secure/test_ticket.c \
     tests/unit/shell/test_address.c \
     tests/unit/shell/test_node.c \
-    tests/unit/shell/test_remember.c
+    tests/unit/shell/test_remember.c \
+    tests/unit/wire/test_msgpack.c
 TEST_SUPPORT := \
     tests/laws/lab.c \
     tests/laws/lab_check.c \

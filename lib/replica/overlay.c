@@ -235,6 +235,7 @@ static meshsync_status overlay_intent(struct overlay *at, meshsync_bytes key)
     return status == MESHSYNC_OK ? overlay_store(at) : status;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): it is raised through the struct. */
 meshsync_status msy_overlay_apply(struct msy_view *view, const struct msy_intent *intent,
                                   uint32_t *next_index, meshsync_error *error)
 {
