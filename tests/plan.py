@@ -88,7 +88,8 @@ def environment_of(flavour, **more):
         "ASAN_OPTIONS": "detect_stack_use_after_return=1:detect_leaks=1"
                         ":allocator_may_return_null=1",
         "UBSAN_OPTIONS": "print_stacktrace=1",
-        "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:suppressions="
+        "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:allocator_may_return_null=1"
+                        ":suppressions="
                         + os.path.abspath("tests/tsan.supp"),
     }
     vectors = os.environ.get("MESHSYNC_VECTORS_DIR", os.path.join("..", "shared", "vectors"))

@@ -331,6 +331,13 @@ static void note_reached(void)
     }
 }
 
+/* What waits for its time is seen only while it waits: the simulator keeps the most it is shown. */
+static void note_held(void)
+{
+    meshsync_sim_stats stats = {.size = sizeof stats};
+    must(meshsync_sim_get_stats(world.sim, &stats), "stats");
+}
+
 static void run_seed(uint64_t seed, uint8_t trace[MESHSYNC_DIGEST_BYTES])
 {
     uint32_t rates[TROUBLE_COUNT];
@@ -348,6 +355,7 @@ static void run_seed(uint64_t seed, uint8_t trace[MESHSYNC_DIGEST_BYTES])
         world_run(&world, 1 + world_draw(&world, SLICE_MS_MAX));
         if (slice % 3 == 0) {
             world_sample(&world);
+            note_held();
         }
     }
     uint64_t quiet_us = meshsync_sim_now_us(world.sim);
