@@ -39,7 +39,8 @@ TESTS := \
     tests/unit/shell/test_address.c \
     tests/unit/shell/test_node.c \
     tests/unit/shell/test_remember.c \
-    tests/unit/wire/test_msgpack.c
+    tests/unit/wire/test_msgpack.c \
+    tests/unit/wire/test_vectors.c
 TEST_SUPPORT := \
     tests/laws/lab.c \
     tests/laws/lab_check.c \

@@ -127,9 +127,10 @@ static meshsync_status commit_keep_path(struct msy_buf *list, meshsync_bytes pat
     return status == MESHSYNC_OK ? msy_buf_append(list, path.data, path.len) : status;
 }
 
-/* NOLINTNEXTLINE(readability-non-const-parameter): the type of msy_range_fn. */
+/* NOLINTBEGIN(readability-non-const-parameter): the type of msy_range_fn. */
 static meshsync_status commit_look(void *user, meshsync_bytes key, struct msy_leaf *leaf,
                                    bool *changed)
+/* NOLINTEND(readability-non-const-parameter) */
 {
     struct commit_below *below = (struct commit_below *)user;
     meshsync_bytes path = {key.data + MSY_STATE_PREFIX_BYTES, key.len - MSY_STATE_PREFIX_BYTES};

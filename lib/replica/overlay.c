@@ -235,9 +235,10 @@ static meshsync_status overlay_intent(struct overlay *at, meshsync_bytes key)
     return status == MESHSYNC_OK ? overlay_store(at) : status;
 }
 
-/* NOLINTNEXTLINE(readability-non-const-parameter): it is raised through the struct. */
+/* NOLINTBEGIN(readability-non-const-parameter): it is raised through the struct. */
 meshsync_status msy_overlay_apply(struct msy_view *view, const struct msy_intent *intent,
                                   uint32_t *next_index, meshsync_error *error)
+/* NOLINTEND(readability-non-const-parameter) */
 {
     uint8_t bytes[MSY_KEY_BYTES_MAX];
     struct overlay at = {.view = view, .intent = intent, .next_index = next_index};

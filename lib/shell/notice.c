@@ -109,7 +109,7 @@ static bool mailbox_room(struct msy_mailbox *mailbox)
     if (grown == NULL) {
         return false;
     }
-    for (uint32_t i = 0; i < mailbox->count; i++) {
+    for (uint32_t i = 0; i < mailbox->count && mailbox->cap > 0; i++) {
         grown[i] = mailbox->ring[(mailbox->first + i) % mailbox->cap];
     }
     msy_free(mailbox->alloc, mailbox->ring, mailbox->cap * sizeof *mailbox->ring);
