@@ -167,6 +167,7 @@ def rules(context):
         Job("consumer outside the tree", [sys.executable, "tests/abi/consumer.py",
                                           *context.make_argv("plain")]),
         Job("docs", [sys.executable, "tests/docs/docs.py"]),
+        Job("second reader of the change format", [sys.executable, "tests/docs/second.py"]),
     ]
 
 
