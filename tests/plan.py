@@ -22,8 +22,8 @@ MORE = {"MESHSYNC_SCHEDULES": 50000, "MESHSYNC_SEEDS": 2000, "MESHSYNC_KILLS": 5
 
 
 # How much the tests that draw try in each plan.
-CHECK = {"MESHSYNC_SCHEDULES": 500, "MESHSYNC_SEEDS": 20, "MESHSYNC_STEPS": 2}
-CAMPAIGN = {"MESHSYNC_SCHEDULES": 2000, "MESHSYNC_SEEDS": 100, "MESHSYNC_STEPS": 2}
+CHECK = {"MESHSYNC_SCHEDULES": 10000, "MESHSYNC_SEEDS": 300, "MESHSYNC_STEPS": 2}
+CAMPAIGN = {"MESHSYNC_SCHEDULES": 20000, "MESHSYNC_SEEDS": 1000, "MESHSYNC_STEPS": 2}
 
 
 class Job:
@@ -267,11 +267,11 @@ COVERAGE = (build("coverage", "tests"), Stage(tests("coverage", timeout_s=900, *
             Stage(coverage_report))
 
 PLANS = {
-    "check": Plan(30, BUILD_PLAIN, BUILD_ASAN, Stage(rules), Stage(tests("plain", **CHECK)),
+    "check": Plan(30, BUILD_PLAIN, BUILD_ASAN, Stage(rules), Stage(tests("plain", timeout_s=900, **CHECK)),
                   ASAN_TESTS, Stage(fuzz_replay),
                   Stage(end_to_end, parallel=False)),
     "campaign": Plan(50, BUILD_PLAIN, *TSAN, VALGRIND_UNIT, *FUZZ,
-                     Stage(tests("plain", ("laws/", "sim/"), 900, label="more", **CAMPAIGN))),
+                     Stage(tests("plain", ("laws/", "sim/"), 1800, label="more", **CAMPAIGN))),
     "tests": Plan(30, BUILD_PLAIN, Stage(tests("plain"))),
     "asan": Plan(60, BUILD_ASAN, ASAN_TESTS, Stage(fuzz_replay)),
     "ubsan": Plan(60, build("ubsan", "tests"), Stage(tests("ubsan", timeout_s=900, **LESS_ASAN))),
