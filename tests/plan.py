@@ -267,8 +267,8 @@ COVERAGE = (build("coverage", "tests"), Stage(tests("coverage", timeout_s=900, *
             Stage(coverage_report))
 
 PLANS = {
-    "check": Plan(30, BUILD_PLAIN, BUILD_ASAN, Stage(rules), Stage(tests("plain", timeout_s=900, **CHECK)),
-                  ASAN_TESTS, Stage(fuzz_replay),
+    "check": Plan(30, BUILD_PLAIN, BUILD_ASAN, Stage(rules),
+                  Stage(tests("plain", timeout_s=900, **CHECK)), ASAN_TESTS, Stage(fuzz_replay),
                   Stage(end_to_end, parallel=False)),
     "campaign": Plan(50, BUILD_PLAIN, *TSAN, VALGRIND_UNIT, *FUZZ,
                      Stage(tests("plain", ("laws/", "sim/"), 1800, label="more", **CAMPAIGN))),
