@@ -270,7 +270,7 @@ PLANS = {
     "check": Plan(30, BUILD_PLAIN, BUILD_ASAN, Stage(rules),
                   Stage(tests("plain", timeout_s=900, **CHECK)), ASAN_TESTS, Stage(fuzz_replay),
                   Stage(end_to_end, parallel=False)),
-    "campaign": Plan(50, BUILD_PLAIN, *TSAN, VALGRIND_UNIT, *FUZZ,
+    "campaign": Plan(50, BUILD_PLAIN, Stage(lint), *TSAN, VALGRIND_UNIT, *FUZZ,
                      Stage(tests("plain", ("laws/", "sim/"), 1800, label="more", **CAMPAIGN))),
     "tests": Plan(30, BUILD_PLAIN, Stage(tests("plain"))),
     "asan": Plan(60, BUILD_ASAN, ASAN_TESTS, Stage(fuzz_replay)),
