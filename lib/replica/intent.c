@@ -48,26 +48,43 @@ static meshsync_status commit_kill(struct msy_commit *at, struct msy_ws_leaf *le
                             dead.op_hash, false);
 }
 
-/* Kills what lives at a leaf, or of that what the context saw. How many in *count. */
-static meshsync_status commit_kill_all(struct msy_commit *at, struct msy_ws_leaf *leaf,
-                                       const struct msy_intent *intent, uint32_t *count)
+/* Whether an entry of a leaf is among those to be killed. */
+typedef bool (*commit_dies_fn)(const struct msy_leaf_entry *entry, const void *of);
+
+/* By a write: all, or of a context's what it saw. */
+static bool commit_dies_seen(const struct msy_leaf_entry *entry, const void *of)
 {
-    bool by_context = intent->condition == MESHSYNC_WITH_CONTEXT;
-    uint32_t i = 0;
+    const struct msy_intent *intent = (const struct msy_intent *)of;
+    return intent->condition != MESHSYNC_WITH_CONTEXT ||
+           msy_context_has(intent->context, entry->lsn, entry->index);
+}
+
+/* What this very change put. */
+static bool commit_dies_own(const struct msy_leaf_entry *entry, const void *of)
+{
+    return entry->lsn == *(const uint64_t *)of;
+}
+
+static bool commit_dies_kind(const struct msy_leaf_entry *entry, const void *of)
+{
+    return entry->kind == *(const uint32_t *)of;
+}
+
+/* Kills those of a leaf's entries; the op that says so comes next. How many in *count. */
+static meshsync_status commit_kill_which(struct msy_commit *at, struct msy_ws_leaf *leaf,
+                                         commit_dies_fn dies, const void *of, uint32_t *count)
+{
+    meshsync_status status = MESHSYNC_OK;
     *count = 0;
-    while (i < leaf->leaf.entries_count) {
-        if (by_context && !msy_context_has(intent->context, leaf->leaf.entries[i].lsn,
-                                           leaf->leaf.entries[i].index)) {
+    for (uint32_t i = 0; status == MESHSYNC_OK && i < leaf->leaf.entries_count;) {
+        if (dies(&leaf->leaf.entries[i], of)) {
+            status = commit_kill(at, leaf, i);
+            *count += 1;
+        } else {
             i++;
-            continue;
         }
-        meshsync_status status = commit_kill(at, leaf, i);
-        if (status != MESHSYNC_OK) {
-            return status;
-        }
-        *count += 1;
     }
-    return MESHSYNC_OK;
+    return status;
 }
 
 /* Adds the op with the kills collected so far, and its dot to the leaf when it has one. */
@@ -153,23 +170,23 @@ static meshsync_status commit_look(void *user, meshsync_bytes key, struct msy_le
     return status;
 }
 
+/* Kills those, and says so when there were any. */
+static meshsync_status commit_erase_which(struct msy_commit *at, struct msy_ws_leaf *leaf,
+                                          meshsync_bytes path, commit_dies_fn dies, const void *of)
+{
+    uint32_t killed = 0;
+    meshsync_status status = commit_kill_which(at, leaf, dies, of, &killed);
+    return status == MESHSYNC_OK && killed > 0
+               ? msy_commit_op(at, leaf, MSY_OP_ERASE, path, msy_bytes(msy_commit_nil, 1))
+               : status;
+}
+
 static meshsync_status commit_erase_own(struct msy_commit *at, meshsync_bytes path)
 {
     struct msy_ws_leaf *leaf = NULL;
     meshsync_status status = msy_commit_leaf(at, path, &leaf);
-    bool any = false;
-    for (uint32_t i = 0; status == MESHSYNC_OK && i < leaf->leaf.entries_count;) {
-        if (leaf->leaf.entries[i].lsn == at->lsn) {
-            status = commit_kill(at, leaf, i);
-            any = true;
-        } else {
-            i++;
-        }
-    }
-    if (status == MESHSYNC_OK && any) {
-        status = msy_commit_op(at, leaf, MSY_OP_ERASE, path, msy_bytes(msy_commit_nil, 1));
-    }
-    return status;
+    return status == MESHSYNC_OK ? commit_erase_which(at, leaf, path, commit_dies_own, &at->lsn)
+                                 : status;
 }
 
 static meshsync_status commit_each_path(struct msy_commit *at, const struct msy_buf *list,
@@ -310,7 +327,7 @@ static meshsync_status commit_delete(struct msy_commit *at, const struct msy_int
     }
     meshsync_status status = msy_commit_leaf(at, intent->path, &leaf);
     if (status == MESHSYNC_OK) {
-        status = commit_kill_all(at, leaf, intent, &killed);
+        status = commit_kill_which(at, leaf, commit_dies_seen, intent, &killed);
     }
     if (status == MESHSYNC_OK && killed > 0) {
         status = msy_commit_op(at, leaf, MSY_OP_ERASE, intent->path, msy_bytes(msy_commit_nil, 1));
@@ -323,12 +340,12 @@ static meshsync_status commit_delete(struct msy_commit *at, const struct msy_int
 /* A field put below a scalar makes a map of it: scalars at the paths above are erased. */
 static meshsync_status commit_erase_above(struct msy_commit *at, meshsync_bytes path)
 {
+    static const uint32_t scalar = MSY_OP_VALUE;
     size_t len = 0;
     meshsync_status status = MESHSYNC_OK;
     for (;;) {
         size_t step = msy_path_first_bytes(msy_bytes(path.data + len, path.len - len));
         struct msy_ws_leaf *leaf = NULL;
-        bool any = false;
         len += step;
         if (step == 0 || len >= path.len || status != MESHSYNC_OK) {
             return status;
@@ -337,17 +354,7 @@ static meshsync_status commit_erase_above(struct msy_commit *at, meshsync_bytes 
         status = msy_commit_leaf(at, above, &leaf);
         if (status == MESHSYNC_OK) {
             leaf->below = true;
-        }
-        for (uint32_t i = 0; status == MESHSYNC_OK && i < leaf->leaf.entries_count;) {
-            if (leaf->leaf.entries[i].kind == MSY_OP_VALUE) {
-                status = commit_kill(at, leaf, i);
-                any = true;
-            } else {
-                i++;
-            }
-        }
-        if (status == MESHSYNC_OK && any) {
-            status = msy_commit_op(at, leaf, MSY_OP_ERASE, above, msy_bytes(msy_commit_nil, 1));
+            status = commit_erase_which(at, leaf, above, commit_dies_kind, &scalar);
         }
     }
 }
@@ -413,7 +420,7 @@ static meshsync_status commit_put(struct msy_commit *at, const struct msy_intent
         status = msy_commit_leaf(at, intent->path, &leaf);
     }
     if (status == MESHSYNC_OK) {
-        status = commit_kill_all(at, leaf, intent, &killed);
+        status = commit_kill_which(at, leaf, commit_dies_seen, intent, &killed);
     }
     if (status == MESHSYNC_OK) {
         status = msy_commit_op(at, leaf, MSY_OP_VALUE, intent->path, intent->payload);
@@ -450,6 +457,7 @@ static meshsync_status commit_add(struct msy_commit *at, const struct msy_intent
 static meshsync_status commit_presence(struct msy_commit *at, const struct msy_intent *intent,
                                        uint32_t kind)
 {
+    uint32_t killed = 0;
     struct msy_ws_leaf *leaf = NULL;
     meshsync_status status = MESHSYNC_OK;
     if (at->collection->type == MESHSYNC_MAP) {
@@ -458,12 +466,8 @@ static meshsync_status commit_presence(struct msy_commit *at, const struct msy_i
     if (status == MESHSYNC_OK) {
         status = msy_commit_leaf(at, intent->path, &leaf);
     }
-    for (uint32_t i = 0; status == MESHSYNC_OK && i < leaf->leaf.entries_count;) {
-        if (leaf->leaf.entries[i].kind == kind) {
-            status = commit_kill(at, leaf, i);
-        } else {
-            i++;
-        }
+    if (status == MESHSYNC_OK) {
+        status = commit_kill_which(at, leaf, commit_dies_kind, &kind, &killed);
     }
     if (status == MESHSYNC_OK) {
         status = msy_commit_op(at, leaf, kind, intent->path, msy_bytes(msy_commit_nil, 1));
@@ -477,7 +481,7 @@ static meshsync_status commit_set_remove(struct msy_commit *at, const struct msy
     uint32_t killed = 0;
     meshsync_status status = msy_commit_leaf(at, intent->path, &leaf);
     if (status == MESHSYNC_OK) {
-        status = commit_kill_all(at, leaf, intent, &killed);
+        status = commit_kill_which(at, leaf, commit_dies_seen, intent, &killed);
     }
     if (status == MESHSYNC_OK && killed > 0) {
         status = msy_commit_op(at, leaf, MSY_OP_ERASE, intent->path, msy_bytes(msy_commit_nil, 1));
