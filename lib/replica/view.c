@@ -256,7 +256,9 @@ static meshsync_status view_sibling_fill(struct msy_view *view, uint32_t index,
     memcpy(sibling->actor, order->actor.id, sizeof sibling->actor);
     if (status == MESHSYNC_OK && entry->lsn != UINT64_MAX) {
         status = msy_history_epoch(view->txn, view->space, &order->actor, &epoch);
-        memcpy(sibling->device, epoch.device, sizeof sibling->device);
+        if (status == MESHSYNC_OK) {
+            memcpy(sibling->device, epoch.device, sizeof sibling->device);
+        }
     }
     return status;
 }
