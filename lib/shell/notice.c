@@ -95,8 +95,8 @@ void msy_mailbox_calm(const struct msy_mailbox *mailbox)
     (void)got; /* It fails when it was not readable. */
 }
 
-/* Makes room for one notice more. After it there is a ring: that its size is not zero is asked where
- * it divides, because the analyzer cannot see it. */
+/* Makes room for one notice more. After it there is a ring; that its size is not zero is asked
+ * where it divides, because the analyzer cannot see it. */
 static bool mailbox_room(struct msy_mailbox *mailbox)
 {
     if (mailbox->count < mailbox->cap) {

@@ -171,7 +171,7 @@ meshsync_status msy_stream_plan(struct msy_stream *stream, struct msy_store_txn 
                 break;
             }
             status = msy_history_epoch(txn, space, &tip.actor, &epoch);
-            if (!epoch.has_predecessor) {
+            if (status != MESHSYNC_OK || !epoch.has_predecessor) {
                 break;
             }
             tip = epoch.predecessor;
