@@ -11,6 +11,8 @@
 enum { LMDB_TABLE_FREE = 0, LMDB_TABLE_MAIN = 1, LMDB_META_PAGES = 2 };
 /* What a small entry may take: a node's head, its place in the page, and half-full pages. */
 enum { LMDB_ENTRY_HEAD_BYTES = 16, LMDB_ENTRY_SPREAD = 2 };
+/* Starts of a reader that commits may overtake, two each. */
+enum { LMDB_RENEWS_MAX = 64 };
 
 static struct msy_lmdb_store *lmdb_store(struct msy_store *store)
 {
@@ -164,14 +166,41 @@ static int lmdb_map_again(struct msy_lmdb_store *store)
     return result;
 }
 
+static int lmdb_renew(struct msy_lmdb_txn *txn)
+{
+    return txn->txn != NULL ? mdb_txn_renew(txn->txn)
+                            : mdb_txn_begin(txn->store->env, NULL, MDB_RDONLY, &txn->txn);
+}
+
+/* LMDB's reader notes the number n of the last commit, then copies the roots of the tables from
+ * that commit's page, which commit n + 2 writes over. Whoever is held up in between copies roots
+ * newer than n says, and the next snapshot of its thread could be older than this one. So a start
+ * counts only when commit n + 2 is not there after the copy; n + 1 is, while it is being synced. */
+static int lmdb_renew_whole(struct msy_lmdb_txn *txn)
+{
+    int result = MDB_SUCCESS;
+    for (unsigned tries = 0; tries < LMDB_RENEWS_MAX; tries++) {
+        MDB_envinfo info;
+        result = lmdb_renew(txn);
+        if (result != MDB_SUCCESS) {
+            return result;
+        }
+        result = mdb_env_info(txn->store->env, &info);
+        if (result == MDB_SUCCESS && info.me_last_txnid <= mdb_txn_id(txn->txn) + 1) {
+            return MDB_SUCCESS;
+        }
+        mdb_txn_reset(txn->txn);
+    }
+    return result != MDB_SUCCESS ? result : EAGAIN;
+}
+
 /* Begins or renews; once more after what was in the way could be removed. */
 static int lmdb_start_reader(struct msy_lmdb_txn *txn)
 {
     MDB_env *env = txn->store->env;
     int result = MDB_SUCCESS;
     for (unsigned tries = 0; tries < 2; tries++) {
-        result = txn->txn != NULL ? mdb_txn_renew(txn->txn)
-                                  : mdb_txn_begin(env, NULL, MDB_RDONLY, &txn->txn);
+        result = lmdb_renew_whole(txn);
         if (result == MDB_READERS_FULL) {
             int dead = 0;
             (void)mdb_reader_check(env, &dead); /* If it fails, the slots stay full. */
