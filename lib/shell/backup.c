@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shell/file.h"
+
 enum {
     BACKUP_VERSION = 1,
     BACKUP_HEADER_BYTES = 4096,
@@ -24,114 +26,7 @@ enum {
 };
 
 static const uint8_t backup_magic[BACKUP_MAGIC_BYTES] = "meshsync backup";
-
-/* ---- Files ---- */
-
-static meshsync_status backup_errno(meshsync_error *error, int errno_value, const char *what)
-{
-    meshsync_status status = errno_value == ENOSPC || errno_value == EDQUOT  ? MESHSYNC_E_DISK_FULL
-                             : errno_value == EACCES || errno_value == EPERM ? MESHSYNC_E_PERMISSION
-                             : errno_value == ENOENT                         ? MESHSYNC_E_NOT_FOUND
-                             : errno_value == EEXIST                         ? MESHSYNC_E_EXISTS
-                                                                             : MESHSYNC_E_IO;
-    return msy_fail_errno(error, status, errno_value, "%s", what);
-}
-
-static meshsync_status backup_write_all(int fd, const uint8_t *bytes, size_t len, off_t at,
-                                        meshsync_error *error)
-{
-    while (len > 0) {
-        ssize_t wrote = pwrite(fd, bytes, len, at);
-        if (wrote < 0 && errno == EINTR) {
-            continue;
-        }
-        if (wrote < 0) {
-            return backup_errno(error, errno, "writing the backup");
-        }
-        bytes += wrote;
-        len -= (size_t)wrote;
-        at += wrote;
-    }
-    return MESHSYNC_OK;
-}
-
-/* Reads exactly len bytes. */
-static meshsync_status backup_read_all(int fd, uint8_t *bytes, size_t len, off_t at,
-                                       meshsync_error *error)
-{
-    while (len > 0) {
-        ssize_t got = pread(fd, bytes, len, at);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            return backup_errno(error, errno, "reading the backup");
-        }
-        if (got == 0) {
-            return msy_fail(error, MESHSYNC_E_STORE_CORRUPT, "the backup is cut short");
-        }
-        bytes += got;
-        len -= (size_t)got;
-        at += got;
-    }
-    return MESHSYNC_OK;
-}
-
-/* Hash chained over blocks: h = H(h, block), beginning with 32 zero bytes. */
-static meshsync_status backup_hash(struct msy_alloc *alloc, int fd, uint64_t len,
-                                   uint8_t hash[MSY_HASH_BYTES], meshsync_error *error)
-{
-    uint8_t *block = (uint8_t *)msy_new(alloc, BACKUP_BLOCK_BYTES);
-    meshsync_status status = MESHSYNC_OK;
-    memset(hash, 0, MSY_HASH_BYTES);
-    if (block == NULL) {
-        return msy_fail(error, MESHSYNC_E_NO_MEMORY, "backup: no memory");
-    }
-    for (uint64_t at = 0; at < len && status == MESHSYNC_OK;) {
-        uint64_t left = len - at;
-        size_t n = left < BACKUP_BLOCK_BYTES ? (size_t)left : (size_t)BACKUP_BLOCK_BYTES;
-        status = backup_read_all(fd, block, n, (off_t)at, error);
-        const meshsync_bytes parts[] = {{hash, MSY_HASH_BYTES}, {block, n}};
-        if (status == MESHSYNC_OK) {
-            msy_hash(hash, MSY_HASH_BYTES, parts, 2);
-        }
-        at += n;
-    }
-    msy_wipe(block, BACKUP_BLOCK_BYTES); /* The first holds the seed. */
-    msy_free(alloc, block, BACKUP_BLOCK_BYTES);
-    return status;
-}
-
-static meshsync_status backup_sync_folder(const char *folder, meshsync_error *error)
-{
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return backup_errno(error, errno, "opening a folder to sync it");
-    }
-    int result = fsync(fd);
-    int errno_value = errno;
-    (void)close(fd); /* Nothing was written through it. */
-    return result == 0 || errno_value == EINVAL
-               ? MESHSYNC_OK
-               : backup_errno(error, errno_value, "syncing a folder");
-}
-
-/* The folder that holds a file is synced, so that its name survives a power cut. */
-static meshsync_status backup_sync_parent(const char *file, meshsync_error *error)
-{
-    char folder[2048];
-    const char *slash = strrchr(file, '/');
-    size_t len = slash == NULL ? 0 : (size_t)(slash - file);
-    if (len >= sizeof folder) {
-        return MESHSYNC_OK; /* A path that long is not worth an error: the data is synced. */
-    }
-    memcpy(folder, file, len);
-    folder[len] = '\0';
-    if (slash == NULL) {
-        return backup_sync_folder(".", error);
-    }
-    return backup_sync_folder(len == 0 ? "/" : folder, error);
-}
+static const char backup_what[] = "the backup";
 
 /* ---- Writing ---- */
 
@@ -166,62 +61,42 @@ static meshsync_status backup_header(meshsync_node *node, uint64_t length, uint8
     return backup_store_id(node, header + BACKUP_AT_STORE_ID, error);
 }
 
-static meshsync_status backup_fill(meshsync_node *node, int fd, uint8_t *header,
-                                   meshsync_error *error)
+static meshsync_status backup_fill(meshsync_node *node, const struct msy_file *file,
+                                   uint8_t *header, meshsync_error *error)
 {
-    uint8_t hash[MSY_HASH_BYTES];
-    struct stat written;
-    if (lseek(fd, BACKUP_HEADER_BYTES, SEEK_SET) < 0) {
-        return backup_errno(error, errno, "backup: moving in the file");
+    uint64_t end = 0;
+    if (lseek(file->fd, BACKUP_HEADER_BYTES, SEEK_SET) < 0) {
+        return msy_file_fail(file, errno, "moving in the file", error);
     }
-    meshsync_status status = msy_store_copy(node->store, fd);
+    meshsync_status status = msy_store_copy(node->store, file->fd);
     if (status != MESHSYNC_OK) {
         return msy_fail(error, status, "backup: copying the store: %s", meshsync_strerror(status));
     }
-    if (fstat(fd, &written) != 0 || written.st_size <= BACKUP_HEADER_BYTES) {
-        return msy_fail(error, MESHSYNC_E_IO, "backup: the copy has no size");
-    }
-    uint64_t end = (uint64_t)written.st_size;
-    status = backup_header(node, end - BACKUP_HEADER_BYTES, header, error);
-    if (status == MESHSYNC_OK) {
-        status = backup_write_all(fd, header, BACKUP_HEADER_BYTES, 0, error);
+    status = msy_file_size(file, &end, error);
+    if (status == MESHSYNC_OK && end <= BACKUP_HEADER_BYTES) {
+        status = msy_fail(error, MESHSYNC_E_IO, "backup: the copy has no size");
     }
     if (status == MESHSYNC_OK) {
-        status = backup_hash(&node->alloc, fd, end, hash, error);
+        status = backup_header(node, end - BACKUP_HEADER_BYTES, header, error);
     }
     if (status == MESHSYNC_OK) {
-        status = backup_write_all(fd, hash, sizeof hash, (off_t)end, error);
+        status = msy_file_write(file, header, BACKUP_HEADER_BYTES, 0, error);
     }
-    if (status == MESHSYNC_OK && fsync(fd) != 0) {
-        status = backup_errno(error, errno, "backup: syncing the file");
-    }
-    return status;
+    return status == MESHSYNC_OK ? msy_file_seal(file, end, error) : status;
 }
 
-meshsync_status msy_backup_write(meshsync_node *node, const char *file, meshsync_error *error)
+meshsync_status msy_backup_write(meshsync_node *node, const char *path, meshsync_error *error)
 {
+    struct msy_file file = {-1, backup_what, &node->alloc};
     uint8_t *header = (uint8_t *)msy_new(&node->alloc, BACKUP_HEADER_BYTES);
-    meshsync_status status = MESHSYNC_OK;
     if (header == NULL) {
         return msy_fail(error, MESHSYNC_E_NO_MEMORY, "backup: no memory");
     }
-    int fd = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
-        status = backup_errno(error, errno, "backup: making the file");
-        goto out;
-    }
-    status = backup_fill(node, fd, header, error);
-    if (close(fd) != 0 && status == MESHSYNC_OK) {
-        status = backup_errno(error, errno, "backup: closing the file");
-    }
+    meshsync_status status = msy_file_create(&file, path, error);
     if (status == MESHSYNC_OK) {
-        status = backup_sync_parent(file, error);
+        status = backup_fill(node, &file, header, error);
+        status = msy_file_finish(&file, path, status, error);
     }
-    if (status != MESHSYNC_OK) {
-        (void)unlink(file); /* Half a backup is none. */
-    }
-
-out:
     msy_wipe(header, BACKUP_HEADER_BYTES);
     msy_free(&node->alloc, header, BACKUP_HEADER_BYTES);
     return status;
@@ -232,8 +107,8 @@ out:
 struct restore {
     struct msy_alloc *alloc;
     const char *folder;
-    int fd;        /* Of the backup. */
-    int folder_fd; /* -1: not yet there. */
+    struct msy_file file; /* The backup. */
+    int folder_fd;        /* -1: not yet there. */
     bool made_folder;
     uint64_t length; /* Of the store's copy. */
     uint8_t *header;
@@ -242,15 +117,12 @@ struct restore {
 
 static meshsync_status restore_check(struct restore *restore)
 {
-    uint8_t hash[MSY_HASH_BYTES];
-    uint8_t stored[MSY_HASH_BYTES];
-    struct stat file;
+    uint64_t size = 0;
     meshsync_error *error = restore->error;
-    if (fstat(restore->fd, &file) != 0) {
-        return backup_errno(error, errno, "looking at the backup");
+    meshsync_status status = msy_file_size(&restore->file, &size, error);
+    if (status == MESHSYNC_OK) {
+        status = msy_file_read(&restore->file, restore->header, BACKUP_HEADER_BYTES, 0, error);
     }
-    meshsync_status status =
-        backup_read_all(restore->fd, restore->header, BACKUP_HEADER_BYTES, 0, error);
     if (status != MESHSYNC_OK) {
         return status;
     }
@@ -266,20 +138,11 @@ static meshsync_status restore_check(struct restore *restore)
                         (int)MSY_SCHEMA_VERSION);
     }
     restore->length = msy_get_be64(restore->header + BACKUP_AT_LENGTH);
-    uint64_t size = (uint64_t)file.st_size;
     if (size < BACKUP_HEADER_BYTES + MSY_HASH_BYTES ||
         restore->length != size - BACKUP_HEADER_BYTES - MSY_HASH_BYTES) {
         return msy_fail(error, MESHSYNC_E_STORE_CORRUPT, "the backup has not its length");
     }
-    status = backup_hash(restore->alloc, restore->fd, size - MSY_HASH_BYTES, hash, error);
-    if (status == MESHSYNC_OK) {
-        status = backup_read_all(restore->fd, stored, sizeof stored, (off_t)(size - MSY_HASH_BYTES),
-                                 error);
-    }
-    if (status == MESHSYNC_OK && memcmp(hash, stored, sizeof hash) != 0) {
-        status = msy_fail(error, MESHSYNC_E_STORE_CORRUPT, "the backup is damaged");
-    }
-    return status;
+    return msy_file_check(&restore->file, size - MSY_HASH_BYTES, error);
 }
 
 static meshsync_status restore_folder(struct restore *restore)
@@ -287,15 +150,15 @@ static meshsync_status restore_folder(struct restore *restore)
     bool empty = true;
     restore->made_folder = mkdir(restore->folder, 0700) == 0;
     if (!restore->made_folder && errno != EEXIST) {
-        return backup_errno(restore->error, errno, "making the folder");
+        return msy_file_fail(&restore->file, errno, "making the folder", restore->error);
     }
     restore->folder_fd = open(restore->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (restore->folder_fd < 0) {
-        return backup_errno(restore->error, errno, "opening the folder");
+        return msy_file_fail(&restore->file, errno, "opening the folder", restore->error);
     }
     DIR *entries = opendir(restore->folder);
     if (entries == NULL) {
-        return backup_errno(restore->error, errno, "reading the folder");
+        return msy_file_fail(&restore->file, errno, "reading the folder", restore->error);
     }
     const struct dirent *entry = readdir(entries);
     while (entry != NULL && empty) {
@@ -314,25 +177,26 @@ static meshsync_status restore_copy(struct restore *restore)
     if (block == NULL) {
         return msy_fail(restore->error, MESHSYNC_E_NO_MEMORY, "restore: no memory");
     }
-    int fd = openat(restore->folder_fd, "data.mdb", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        status = backup_errno(restore->error, errno, "making data.mdb");
+    const struct msy_file data = {
+        openat(restore->folder_fd, "data.mdb", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600),
+        "data.mdb", restore->alloc};
+    if (data.fd < 0) {
+        status = msy_file_fail(&restore->file, errno, "making data.mdb", restore->error);
     }
     for (uint64_t at = 0; at < restore->length && status == MESHSYNC_OK;) {
         uint64_t left = restore->length - at;
         size_t n = left < BACKUP_BLOCK_BYTES ? (size_t)left : (size_t)BACKUP_BLOCK_BYTES;
-        status = backup_read_all(restore->fd, block, n, (off_t)(BACKUP_HEADER_BYTES + at),
-                                 restore->error);
+        status = msy_file_read(&restore->file, block, n, BACKUP_HEADER_BYTES + at, restore->error);
         if (status == MESHSYNC_OK) {
-            status = backup_write_all(fd, block, n, (off_t)at, restore->error);
+            status = msy_file_write(&data, block, n, at, restore->error);
         }
         at += n;
     }
-    if (status == MESHSYNC_OK && fsync(fd) != 0) {
-        status = backup_errno(restore->error, errno, "syncing data.mdb");
+    if (status == MESHSYNC_OK && fsync(data.fd) != 0) {
+        status = msy_file_fail(&restore->file, errno, "syncing data.mdb", restore->error);
     }
-    if (fd >= 0 && close(fd) != 0 && status == MESHSYNC_OK) {
-        status = backup_errno(restore->error, errno, "closing data.mdb");
+    if (data.fd >= 0 && close(data.fd) != 0 && status == MESHSYNC_OK) {
+        status = msy_file_fail(&restore->file, errno, "closing data.mdb", restore->error);
     }
     msy_free(restore->alloc, block, BACKUP_BLOCK_BYTES);
     return status;
@@ -396,7 +260,7 @@ static meshsync_status restore_fill(struct restore *restore)
             msy_identity_store(restore->folder, restore->header + BACKUP_AT_SEED, restore->error);
     }
     if (status == MESHSYNC_OK) {
-        status = backup_sync_folder(restore->folder, restore->error);
+        status = msy_file_sync_folder(&restore->file, restore->folder, restore->error);
     }
     if (status != MESHSYNC_OK) {
         restore_undo(restore);
@@ -407,7 +271,11 @@ static meshsync_status restore_fill(struct restore *restore)
 meshsync_status msy_backup_restore(const char *file, const char *folder, meshsync_error *error)
 {
     struct msy_alloc alloc;
-    struct restore restore = {.alloc = &alloc, .folder = folder, .folder_fd = -1, .error = error};
+    struct restore restore = {.alloc = &alloc,
+                              .folder = folder,
+                              .file = {-1, backup_what, &alloc},
+                              .folder_fd = -1,
+                              .error = error};
     msy_alloc_init(&alloc, NULL, NULL, 0);
     if (msy_crypto_init() != MESHSYNC_OK) {
         return msy_fail(error, MESHSYNC_E_RESOURCE, "restore: no source of random numbers");
@@ -416,10 +284,8 @@ meshsync_status msy_backup_restore(const char *file, const char *folder, meshsyn
     if (restore.header == NULL) {
         return msy_fail(error, MESHSYNC_E_NO_MEMORY, "restore: no memory");
     }
-    meshsync_status status = MESHSYNC_OK;
-    restore.fd = open(file, O_RDONLY | O_CLOEXEC);
-    if (restore.fd < 0) {
-        status = backup_errno(error, errno, "opening the backup");
+    meshsync_status status = msy_file_open(&restore.file, file, error);
+    if (status != MESHSYNC_OK) {
         goto out;
     }
     status = restore_check(&restore);
@@ -431,7 +297,7 @@ meshsync_status msy_backup_restore(const char *file, const char *folder, meshsyn
             (void)rmdir(folder);
         }
     }
-    (void)close(restore.fd); /* Only read. */
+    (void)close(restore.file.fd); /* Only read. */
     if (restore.folder_fd >= 0) {
         (void)close(restore.folder_fd);
     }
