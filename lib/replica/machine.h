@@ -78,6 +78,7 @@ struct msy_replica {
     struct msy_entropy entropy;
     const struct msy_log *log;
     uint64_t clock_ahead_ms_max;
+    struct msy_verified *verified; /* Lent; may be NULL. */
     uint8_t store_id[16];
     struct msy_hasher hasher;
     struct msy_store_txn *txn; /* Of the step. */

@@ -104,6 +104,7 @@ struct members_member {
     uint32_t space;
     const struct msy_space_row_descriptor *row;
     const uint8_t *device;
+    struct msy_verified *verified;
     bool good;
 };
 
@@ -134,7 +135,8 @@ static meshsync_status members_see_member(void *user, const struct members_value
             msy_members_invite_good(member->txn, member->space, invite, hlc >> 16, &member->good);
     }
     if (status == MESHSYNC_OK && member->good) {
-        member->good = msy_ticket_check(member->row->id, invite, member->device, proof);
+        member->good =
+            msy_ticket_check_once(member->verified, member->row->id, invite, member->device, proof);
         *stop = member->good;
     }
     return status;
@@ -151,11 +153,12 @@ static meshsync_status members_row(struct msy_store_txn *txn, uint32_t space,
 }
 
 meshsync_status msy_members_has(struct msy_store_txn *txn, uint32_t space, const uint8_t device[32],
-                                bool *has)
+                                struct msy_verified *verified, bool *has)
 {
     struct msy_space_row_descriptor row;
     const meshsync_bytes parts[] = {msy_key_name("member"), msy_bytes(device, 32)};
-    struct members_member member = {.txn = txn, .space = space, .row = &row, .device = device};
+    struct members_member member = {
+        .txn = txn, .space = space, .row = &row, .device = device, .verified = verified};
     *has = false;
     meshsync_status status = members_row(txn, space, &row);
     if (status != MESHSYNC_OK) {
@@ -171,7 +174,8 @@ meshsync_status msy_members_has(struct msy_store_txn *txn, uint32_t space, const
 }
 
 meshsync_status msy_members_may_join(struct msy_store_txn *txn, uint32_t space,
-                                     const struct msy_join_claim *claim, bool *may)
+                                     const struct msy_join_claim *claim,
+                                     struct msy_verified *verified, bool *may)
 {
     struct msy_space_row_descriptor row;
     bool good = false;
@@ -181,7 +185,7 @@ meshsync_status msy_members_may_join(struct msy_store_txn *txn, uint32_t space,
         status = msy_members_invite_good(txn, space, claim->invite, claim->at_ms, &good);
     }
     if (status == MESHSYNC_OK && good) {
-        *may = msy_ticket_check(row.id, claim->invite, claim->device, claim->proof);
+        *may = msy_ticket_check_once(verified, row.id, claim->invite, claim->device, claim->proof);
     }
     return status;
 }

@@ -6,14 +6,17 @@
 #ifndef MSY_REPLICA_MEMBERS_H
 #define MSY_REPLICA_MEMBERS_H
 
+#include "secure/verified.h"
 #include "store/history.h"
 
-/* Is device the founder, or a member by a record that holds? */
+/* Is device the founder, or a member by a record that holds? verified: proofs that were found good
+ * before; may be NULL, here and below. */
 meshsync_status msy_members_has(struct msy_store_txn *txn, uint32_t space, const uint8_t device[32],
-                                bool *has);
+                                struct msy_verified *verified, bool *has);
 /* Would this claim be let in: does its proof hold, is the invitation on record and unexpired? */
 meshsync_status msy_members_may_join(struct msy_store_txn *txn, uint32_t space,
-                                     const struct msy_join_claim *claim, bool *may);
+                                     const struct msy_join_claim *claim,
+                                     struct msy_verified *verified, bool *may);
 
 struct msy_schema {
     uint32_t collection; /* Local number. */

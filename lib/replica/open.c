@@ -222,6 +222,7 @@ meshsync_status msy_replica_open(const struct msy_replica_options *options, uint
     replica->entropy = options->entropy;
     replica->log = options->log;
     replica->clock_ahead_ms_max = options->clock_ahead_ms_max;
+    replica->verified = options->verified;
     replica->hasher.hash = msy_hash;
     replica->hasher.stream = msy_stream;
     replica->now_ms = now_ms;

@@ -30,7 +30,7 @@ static bool receive_verify(struct msy_replica *replica, meshsync_bytes header_by
 {
     msy_buf_reset(&replica->record);
     return msy_change_signed_bytes(header_bytes, &replica->record) == MESHSYNC_OK &&
-           msy_verify(signature, msy_buf_bytes(&replica->record), device);
+           msy_verify_once(replica->verified, signature, msy_buf_bytes(&replica->record), device);
 }
 
 /* Header, hash, and whether it is here already. A seq 1 makes its actor's device known. */
@@ -235,7 +235,8 @@ static meshsync_status receive_admits_itself(struct msy_replica *replica,
         if (status != MESHSYNC_OK) {
             return status;
         }
-        *member = good && msy_ticket_check(space->row.id, invite, device, proof);
+        *member =
+            good && msy_ticket_check_once(replica->verified, space->row.id, invite, device, proof);
     }
     return MESHSYNC_OK;
 }

@@ -268,7 +268,8 @@ meshsync_status msy_replica_is_member(struct msy_replica *replica, uint32_t spac
     if (*member) {
         return MESHSYNC_OK;
     }
-    meshsync_status status = msy_members_has(replica->txn, space, device, member);
+    meshsync_status status =
+        msy_members_has(replica->txn, space, device, replica->verified, member);
     if (status == MESHSYNC_OK && *member) {
         slot->used = true;
         slot->space = space;

@@ -271,8 +271,9 @@ meshsync_status msy_spaces_settle(struct msy_replica *replica, struct msy_space_
     if (!space->row.joining) {
         return MESHSYNC_OK;
     }
-    meshsync_status status = msy_members_has(replica->txn, space->number,
-                                             msy_identity_public(replica->identity), &member);
+    meshsync_status status =
+        msy_members_has(replica->txn, space->number, msy_identity_public(replica->identity),
+                        replica->verified, &member);
     if (status != MESHSYNC_OK || !member) {
         return status;
     }

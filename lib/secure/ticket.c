@@ -302,13 +302,22 @@ void msy_ticket_prove(const struct msy_ticket *ticket, const uint8_t device[MSY_
     msy_sign(proof, ticket_join_bytes(message, ticket->space, device), ticket->invite_seed);
 }
 
+bool msy_ticket_check_once(struct msy_verified *verified,
+                           const uint8_t space[MESHSYNC_SPACE_ID_BYTES],
+                           const uint8_t invite[MSY_SIGN_PUBLIC_BYTES],
+                           const uint8_t device[MSY_SIGN_PUBLIC_BYTES],
+                           const uint8_t proof[MSY_SIGN_BYTES])
+{
+    uint8_t message[sizeof join_words - 1 + JOIN_BYTES];
+    return msy_verify_once(verified, proof, ticket_join_bytes(message, space, device), invite);
+}
+
 bool msy_ticket_check(const uint8_t space[MESHSYNC_SPACE_ID_BYTES],
                       const uint8_t invite[MSY_SIGN_PUBLIC_BYTES],
                       const uint8_t device[MSY_SIGN_PUBLIC_BYTES],
                       const uint8_t proof[MSY_SIGN_BYTES])
 {
-    uint8_t message[sizeof join_words - 1 + JOIN_BYTES];
-    return msy_verify(proof, ticket_join_bytes(message, space, device), invite);
+    return msy_ticket_check_once(NULL, space, invite, device, proof);
 }
 
 void msy_ticket_wipe(struct msy_ticket *ticket)

@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "secure/crypto.h"
+#include "secure/verified.h"
 
 enum {
     MSY_TICKET_ADDRESSES_MAX = 8,
@@ -51,6 +52,12 @@ bool msy_ticket_check(const uint8_t space[MESHSYNC_SPACE_ID_BYTES],
                       const uint8_t invite[MSY_SIGN_PUBLIC_BYTES],
                       const uint8_t device[MSY_SIGN_PUBLIC_BYTES],
                       const uint8_t proof[MSY_SIGN_BYTES]);
+/* The same, looked up first among what was verified; NULL: not. */
+bool msy_ticket_check_once(struct msy_verified *verified,
+                           const uint8_t space[MESHSYNC_SPACE_ID_BYTES],
+                           const uint8_t invite[MSY_SIGN_PUBLIC_BYTES],
+                           const uint8_t device[MSY_SIGN_PUBLIC_BYTES],
+                           const uint8_t proof[MSY_SIGN_BYTES]);
 void msy_ticket_wipe(struct msy_ticket *ticket);
 
 #endif

@@ -200,6 +200,7 @@ meshsync_status msy_network_start(struct msy_network *net, enum msy_net_mode mod
     if (net->read_buffer == NULL) {
         return msy_fail(error, MESHSYNC_E_NO_MEMORY, "network: no memory");
     }
+    net->verified = msy_verified_new(&net->node->alloc, MSY_VERIFIED_SLOTS);
     /* Commits are posted from here on, so that the machine misses none. */
     net_set_open(net, true, false);
     (void)pthread_mutex_lock(&net->mesh_lock);
@@ -217,6 +218,8 @@ meshsync_status msy_network_start(struct msy_network *net, enum msy_net_mode mod
         (void)pthread_mutex_unlock(&net->mesh_lock);
         msy_free(&net->node->alloc, net->read_buffer, MSY_LINK_READ_BYTES);
         net->read_buffer = NULL;
+        msy_verified_free(net->verified);
+        net->verified = NULL;
         return status;
     }
     atomic_store(&net->started, true);
@@ -251,6 +254,7 @@ void msy_network_fini(struct msy_network *net)
     msy_watches_end(net);
     msy_mesh_effects_fini(&net->effects);
     msy_free(&net->node->alloc, net->read_buffer, MSY_LINK_READ_BYTES);
+    msy_verified_free(net->verified);
     msy_free(&net->node->alloc, net->dials, net->dials_cap * sizeof net->dials[0]);
     (void)pthread_mutex_destroy(&net->mesh_lock);
     (void)pthread_mutex_destroy(&net->lock);

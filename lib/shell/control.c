@@ -322,7 +322,7 @@ static meshsync_status control_members(struct msy_store_txn *txn, uint32_t space
         bool has = false;
         if (msy_path_next(&rest, scratch, &device) && device.len == MESHSYNC_NODE_ID_BYTES &&
             memcmp(device.data, founder, device.len) != 0) {
-            status = msy_members_has(txn, space, device.data, &has);
+            status = msy_members_has(txn, space, device.data, NULL, &has);
         }
         *members += has ? 1 : 0;
         if (status == MESHSYNC_OK) {

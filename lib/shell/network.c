@@ -15,15 +15,13 @@
 static meshsync_status port_is_member(void *user, struct msy_store_txn *txn, uint32_t space,
                                       const uint8_t device[32], bool *has)
 {
-    (void)user;
-    return msy_members_has(txn, space, device, has);
+    return msy_members_has(txn, space, device, user, has);
 }
 
 static meshsync_status port_may_join(void *user, struct msy_store_txn *txn, uint32_t space,
                                      const struct msy_join_claim *claim, bool *may)
 {
-    (void)user;
-    return msy_members_may_join(txn, space, claim, may);
+    return msy_members_may_join(txn, space, claim, user, may);
 }
 
 static meshsync_status port_digest(void *user, struct msy_store_txn *txn, uint32_t space,
@@ -45,7 +43,10 @@ meshsync_status msy_network_open_mesh(struct msy_network *net, meshsync_error *e
         .identity = node->identity,
         .entropy = node->entropy,
         .log = &node->log,
-        .ports = {.is_member = port_is_member, .may_join = port_may_join, .digest = port_digest},
+        .ports = {.is_member = port_is_member,
+                  .may_join = port_may_join,
+                  .digest = port_digest,
+                  .user = net->verified},
         .keepalive_ms = node->options.keepalive_ms,
         .retry_ms_max = node->options.retry_ms_max,
     };

@@ -69,9 +69,10 @@ struct msy_network {
     bool armed;       /* A watcher was added since the loop looked (MSY_NET_EXTERNAL). */
     bool in_callback; /* An application's function is being called. */
     bool settling;
-    bool fed;                   /* The machine was told where we listen and whom to dial. */
-    uint8_t *read_buffer;       /* MSY_LINK_READ_BYTES; owned. */
-    struct msy_mesh_stats base; /* Of machines that were dropped. */
+    bool fed;                      /* The machine was told where we listen and whom to dial. */
+    uint8_t *read_buffer;          /* MSY_LINK_READ_BYTES; owned. */
+    struct msy_verified *verified; /* Owned; of this thread. NULL: no memory for it. */
+    struct msy_mesh_stats base;    /* Of machines that were dropped. */
     enum { MSY_NET_OPEN = 0, MSY_NET_CLOSING = 1, MSY_NET_ENDING = 2, MSY_NET_ENDED = 3 } phase;
     uint64_t close_at_ms; /* Goodbyes end then. */
     bool writer_joined;

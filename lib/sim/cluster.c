@@ -6,7 +6,12 @@
 
 #include "base/error.h"
 
-enum { SIM_TRACE_BYTES = 65536, SIM_LATENCY_US_MAX = 60000000, SIM_EVENTS_PER_RUN_MAX = 200000000 };
+enum {
+    SIM_TRACE_BYTES = 65536,
+    SIM_LATENCY_US_MAX = 60000000,
+    SIM_EVENTS_PER_RUN_MAX = 200000000,
+    SIM_VERIFIED_SLOTS = 1 << 16
+};
 
 static const uint64_t sim_unix_ms = UINT64_C(1700000000000);
 
@@ -94,6 +99,7 @@ meshsync_status meshsync_sim_new(const meshsync_sim_options *options, meshsync_s
             sim->paths[i][k].latency_us_max = read.latency_us_max;
         }
     }
+    sim->verified = msy_verified_new(&sim->alloc, SIM_VERIFIED_SLOTS); /* NULL: slower. */
     status = msy_sim_net_init(sim);
     for (uint64_t i = 0; i < read.nodes_count && status == MESHSYNC_OK; i++) {
         status = sim_add_node(sim, error);
@@ -117,6 +123,7 @@ void meshsync_sim_free(meshsync_sim *sim)
     }
     msy_sim_net_fini(sim);
     msy_sim_queue_fini(&sim->queue);
+    msy_verified_free(sim->verified);
     msy_buf_fini(&sim->trace_bytes);
     msy_ticket_wipe(&sim->ticket);
     struct msy_alloc alloc = sim->alloc;

@@ -141,6 +141,7 @@ struct meshsync_sim {
     uint32_t *active; /* Slots in use, in an order that depends on the run alone. */
     uint32_t active_count;
     uint64_t connection_next;
+    struct msy_verified *verified; /* Owned: each signature is verified once for all nodes. */
     struct msy_ticket ticket;
     bool has_space;
     struct msy_sim_reader reader;

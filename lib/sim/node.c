@@ -95,15 +95,13 @@ void msy_sim_node_free(struct msy_sim_node *node)
 static meshsync_status port_is_member(void *user, struct msy_store_txn *txn, uint32_t space,
                                       const uint8_t device[32], bool *has)
 {
-    (void)user;
-    return msy_members_has(txn, space, device, has);
+    return msy_members_has(txn, space, device, user, has);
 }
 
 static meshsync_status port_may_join(void *user, struct msy_store_txn *txn, uint32_t space,
                                      const struct msy_join_claim *claim, bool *may)
 {
-    (void)user;
-    return msy_members_may_join(txn, space, claim, may);
+    return msy_members_may_join(txn, space, claim, user, may);
 }
 
 static meshsync_status port_digest(void *user, struct msy_store_txn *txn, uint32_t space,
@@ -142,15 +140,18 @@ static meshsync_status node_open(struct msy_sim_node *node, meshsync_error *erro
                                           .store = node->store,
                                           .identity = node->identity,
                                           .entropy = msy_prng_entropy(&node->prng),
-                                          .clock_ahead_ms_max = sim->options.clock_ahead_ms_max};
-    struct msy_mesh_options mesh = {
-        .alloc = &sim->alloc,
-        .store = node->store,
-        .identity = node->identity,
-        .entropy = msy_prng_entropy(&node->prng),
-        .ports = {.is_member = port_is_member, .may_join = port_may_join, .digest = port_digest},
-        .keepalive_ms = MSY_KEEPALIVE_MS,
-        .retry_ms_max = MSY_DIAL_BACKOFF_MS_MAX};
+                                          .clock_ahead_ms_max = sim->options.clock_ahead_ms_max,
+                                          .verified = sim->verified};
+    struct msy_mesh_options mesh = {.alloc = &sim->alloc,
+                                    .store = node->store,
+                                    .identity = node->identity,
+                                    .entropy = msy_prng_entropy(&node->prng),
+                                    .ports = {.is_member = port_is_member,
+                                              .may_join = port_may_join,
+                                              .digest = port_digest,
+                                              .user = sim->verified},
+                                    .keepalive_ms = MSY_KEEPALIVE_MS,
+                                    .retry_ms_max = MSY_DIAL_BACKOFF_MS_MAX};
     if (sim->options.log != NULL) {
         node->log.fn = node_log;
         node->log.user = node;

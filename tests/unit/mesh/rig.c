@@ -36,14 +36,14 @@ static meshsync_status rig_is_member(void *user, struct msy_store_txn *txn, uint
                                      const uint8_t device[32], bool *has)
 {
     (void)user;
-    return msy_members_has(txn, space, device, has);
+    return msy_members_has(txn, space, device, NULL, has);
 }
 
 static meshsync_status rig_may_join(void *user, struct msy_store_txn *txn, uint32_t space,
                                     const struct msy_join_claim *claim, bool *may)
 {
     (void)user;
-    return msy_members_may_join(txn, space, claim, may);
+    return msy_members_may_join(txn, space, claim, NULL, may);
 }
 
 static meshsync_status rig_digest(void *user, struct msy_store_txn *txn, uint32_t space,

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "secure/crypto.h"
+#include "secure/verified.h"
 #include "unit/secure/secure_kit.h"
 
 static int start(void **state)
@@ -409,10 +409,60 @@ static void the_system_gives_different_bytes(void **state)
     assert_memory_not_equal(a, b, sizeof a);
 }
 
+/* What is remembered is the whole of key, signature and message, and only when it was good. */
+static void a_signature_is_verified_once(void **state)
+{
+    (void)state;
+    struct msy_alloc alloc;
+    uint8_t seed[MSY_SIGN_SEED_BYTES] = {7};
+    uint8_t public_key[MSY_SIGN_PUBLIC_BYTES];
+    uint8_t other_key[MSY_SIGN_PUBLIC_BYTES];
+    uint8_t signature[MSY_SIGN_BYTES];
+    meshsync_bytes message = bytes_of("the message");
+    msy_alloc_init(&alloc, NULL, NULL, 0);
+    struct msy_verified *verified = msy_verified_new(&alloc, 4);
+    assert_non_null(verified);
+    msy_sign_public(public_key, seed);
+    msy_sign(signature, message, seed);
+    seed[0] = 8;
+    msy_sign_public(other_key, seed);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_true(msy_verify_once(verified, signature, message, public_key));
+        assert_int_equal(msy_verified_hits(verified), i);
+    }
+    for (uint32_t i = 0; i < 2; i++) { /* A refusal is not remembered as anything. */
+        assert_false(msy_verify_once(verified, signature, bytes_of("the messagf"), public_key));
+        assert_false(msy_verify_once(verified, signature, message, other_key));
+        signature[40] ^= 1;
+        assert_false(msy_verify_once(verified, signature, message, public_key));
+        signature[40] ^= 1;
+    }
+    assert_int_equal(msy_verified_hits(verified), 2);
+    for (uint8_t i = 0; i < 64; i++) { /* More than there are slots. */
+        message = (meshsync_bytes){&i, 1};
+        seed[0] = 7;
+        msy_sign(signature, message, seed);
+        assert_true(msy_verify_once(verified, signature, message, public_key));
+        assert_true(msy_verify_once(verified, signature, message, public_key));
+        assert_true(msy_verify_once(NULL, signature, message, public_key));
+    }
+    assert_int_equal(msy_verified_hits(verified), 66);
+    assert_int_equal(msy_verified_hits(NULL), 0);
+    msy_verified_free(verified);
+    msy_verified_free(NULL);
+    assert_int_equal(alloc.bytes_used, 0);
+    alloc.fail_at = 1;
+    assert_null(msy_verified_new(&alloc, 4));
+    alloc.fail_at = 2;
+    assert_null(msy_verified_new(&alloc, 4));
+    assert_int_equal(alloc.bytes_used, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hashes_are_blake2b),
+        cmocka_unit_test(a_signature_is_verified_once),
         cmocka_unit_test(hashes_do_not_depend_on_how_bytes_are_parted),
         cmocka_unit_test(the_short_hash_is_siphash),
         cmocka_unit_test(the_stream_is_chacha20),
