@@ -13,6 +13,7 @@ TESTS := \
     tests/sim/test_scenarios.c \
     tests/sim/test_sim.c \
     tests/unit/api/test_backup.c \
+    tests/unit/api/test_bundle.c \
     tests/unit/api/test_embedding.c \
     tests/unit/api/test_feed.c \
     tests/unit/api/test_merge.c \

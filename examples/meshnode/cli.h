@@ -52,6 +52,7 @@ enum cli_option {
     CLI_OPT_VERSION,
     CLI_OPT_PEERS,
     CLI_OPT_KEEP,
+    CLI_OPT_SINCE,
     CLI_OPT_COUNT
 };
 
@@ -61,12 +62,14 @@ enum { CLI_BUSY_MS_MAX = 5000 };
 #define CLI_BIT(option) (UINT64_C(1) << (option))
 
 enum cli_flag {
-    CLI_WRITES = 1,   /* Opens the store for writing when no node runs. */
-    CLI_CREATES = 2,  /* Makes the node when there is none. */
-    CLI_LOCAL = 4,    /* Runs here, without a node being opened for it. */
-    CLI_RUNNING = 8,  /* Needs a running node. */
-    CLI_STDIN = 16,   /* Reads standard input, or the file that --file or FILE names. */
-    CLI_ANY_ARGS = 32 /* args_max does not count. */
+    CLI_WRITES = 1,    /* Opens the store for writing when no node runs. */
+    CLI_CREATES = 2,   /* Makes the node when there is none. */
+    CLI_LOCAL = 4,     /* Runs here, without a node being opened for it. */
+    CLI_RUNNING = 8,   /* Needs a running node. */
+    CLI_STDIN = 16,    /* Reads standard input, or the file that --file or FILE names. */
+    CLI_ANY_ARGS = 32, /* args_max does not count. */
+    CLI_FILE_0 = 64,   /* The first argument is the name of a file. */
+    CLI_FILE_1 = 128   /* The second is. */
 };
 
 struct cli_context;

@@ -44,6 +44,11 @@ int cmd_members(struct cli_context *ctx, int argc, char **argv);
 int cmd_mget(struct cli_context *ctx, int argc, char **argv);
 int cmd_conflicts(struct cli_context *ctx, int argc, char **argv);
 
+/* commands_bundle.c */
+int cmd_bundle_create(struct cli_context *ctx, int argc, char **argv);
+int cmd_bundle_request(struct cli_context *ctx, int argc, char **argv);
+int cmd_bundle_apply(struct cli_context *ctx, int argc, char **argv);
+
 /* One file each. */
 int cmd_txn(struct cli_context *ctx, int argc, char **argv);
 int cmd_import(struct cli_context *ctx, int argc, char **argv);

@@ -16,8 +16,9 @@
 #include "helpers.h"
 
 enum {
-    DISPATCH_SLICE_MS = 250,               /* Of waiting for another writer. */
-    DISPATCH_SNAPSHOT_MS_MAX = 3600 * 1000 /* Nobody else waits for this process. */
+    DISPATCH_SLICE_MS = 250,                /* Of waiting for another writer. */
+    DISPATCH_SNAPSHOT_MS_MAX = 3600 * 1000, /* Nobody else waits for this process. */
+    DISPATCH_FILES_MAX = 2                  /* Names of files in one command. */
 };
 
 int cli_run(struct cli_context *ctx)
@@ -68,22 +69,39 @@ static int dispatch_open_input(struct cli_context *ctx, int *fd)
     return cli_fail(ctx, status, "'%s': %s", name, strerror(errno));
 }
 
-/* The running node has another working folder: make the name of a backup absolute. */
+/* The absolute form of a file's name, the caller's to free, or NULL. */
+static char *dispatch_absolute_of(const char *name)
+{
+    char *absolute = NULL;
+    char *folder = getcwd(NULL, 0);
+    int len = folder != NULL ? asprintf(&absolute, "%s/%s", folder, name) : -1;
+    free(folder);
+    return len < 0 ? NULL : absolute;
+}
+
+/* The running node has another working folder: makes the names of files absolute. owned has room
+ * for DISPATCH_FILES_MAX names, freed by the caller. */
 static int dispatch_absolute(struct cli_context *ctx, char **owned)
 {
-    *owned = NULL;
-    if (ctx->command->handler != cmd_backup || ctx->args.argv[0][0] == '/') {
-        return CLI_EXIT_DONE;
+    const uint32_t flags = ctx->command->flags;
+    struct cli_args *args = &ctx->args;
+    int at = (flags & CLI_FILE_0) != 0 ? 0 : 1;
+    bool good = true;
+    if ((flags & (CLI_FILE_0 | CLI_FILE_1)) != 0 && args->argv[at][0] != '/') {
+        owned[0] = dispatch_absolute_of(args->argv[at]);
+        good = owned[0] != NULL;
+        args->argv[at] = owned[0];
     }
-    char *folder = getcwd(NULL, 0);
-    int len = folder != NULL ? asprintf(owned, "%s/%s", folder, ctx->args.argv[0]) : -1;
-    free(folder);
-    if (len < 0) {
-        *owned = NULL;
-        return cli_fail(ctx, MESHSYNC_E_IO, "the working folder: %s", strerror(errno));
+    for (int i = 0; i < args->given_count && good; i++) {
+        if (args->given[i].option == CLI_OPT_SINCE && args->given[i].text[0] != '/') {
+            free(owned[1]); /* Only the last one counts. */
+            owned[1] = dispatch_absolute_of(args->given[i].text);
+            good = owned[1] != NULL;
+            args->given[i].text = owned[1];
+        }
     }
-    ctx->args.argv[0] = *owned;
-    return CLI_EXIT_DONE;
+    return good ? CLI_EXIT_DONE
+                : cli_fail(ctx, MESHSYNC_E_IO, "the working folder: %s", strerror(errno));
 }
 
 static meshsync_status dispatch_try_open(struct cli_context *ctx, int create, meshsync_error *error)
@@ -163,18 +181,20 @@ static int dispatch_to_node(struct cli_context *ctx, int in_fd)
 int cli_dispatch(struct cli_context *ctx)
 {
     struct io_process *process = ctx->io.self;
-    char *absolute = NULL;
+    char *absolute[DISPATCH_FILES_MAX] = {NULL};
     if ((ctx->command->flags & CLI_LOCAL) != 0) {
         return cli_run(ctx);
     }
     int code = dispatch_open_input(ctx, &process->in_fd);
     if (code == CLI_EXIT_DONE) {
-        code = dispatch_absolute(ctx, &absolute);
+        code = dispatch_absolute(ctx, absolute);
     }
     if (code == CLI_EXIT_DONE) {
         code = dispatch_to_node(ctx, process->in_fd);
     }
-    free(absolute);
+    for (size_t i = 0; i < DISPATCH_FILES_MAX; i++) {
+        free(absolute[i]);
+    }
     if (process->in_fd > STDERR_FILENO) {
         (void)close(process->in_fd);
     }

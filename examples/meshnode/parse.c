@@ -54,6 +54,7 @@ static const struct parse_option parse_options[CLI_OPT_COUNT] = {
     [CLI_OPT_COLLECTION] = {"collection", "C", "only this collection", 0},
     [CLI_OPT_VERSION] = {"version", "TOKEN", "version to wait for (default: that of now)", 0},
     [CLI_OPT_PEERS] = {"peers", "K", "until K peers hold it durably", 0},
+    [CLI_OPT_SINCE] = {"since", "BUNDLE", "leave out what the maker of this bundle held", 0},
     [CLI_OPT_KEEP] = {"keep", NULL, "leave the data folders there at the end", 0},
 };
 

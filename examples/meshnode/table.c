@@ -36,6 +36,11 @@ static const char run_details[] =
     "it. SIGTERM and SIGINT finish what is being written and stop. -v logs one line per event on\n"
     "standard error.\n";
 
+static const char bundle_details[] =
+    "Without --since everything is written. --since names a bundle that the other node made (with\n"
+    "'bundle request' or 'bundle create'), or for a one-way link the last one sent. A bundle is\n"
+    "not encrypted.\n";
+
 static const struct cli_command commands[] = {
     {"demo", "", "Three nodes, real data, cuts and kills: see it work", NULL, CLI_BIT(CLI_OPT_KEEP),
      CLI_LOCAL, 0, 0, cmd_demo},
@@ -112,7 +117,13 @@ static const struct cli_command commands[] = {
     {"verify", "SPACE", "Rebuild the state from the log and compare; check every signature", NULL,
      0, 0, 1, 1, cmd_verify},
     {"backup", "FILE", "Write a consistent copy of the whole node, its identity included", NULL, 0,
-     CLI_WRITES, 1, 1, cmd_backup},
+     CLI_WRITES | CLI_FILE_0, 1, 1, cmd_backup},
+    {"bundle create", "SPACE FILE", "Write changes to a file, for a node that no network reaches",
+     bundle_details, CLI_BIT(CLI_OPT_SINCE), CLI_FILE_1, 2, 2, cmd_bundle_create},
+    {"bundle request", "SPACE FILE", "Write what this node holds, to make a bundle for it from",
+     NULL, 0, CLI_FILE_1, 2, 2, cmd_bundle_request},
+    {"bundle apply", "FILE", "Take in the changes of a bundle, checked as from the network", NULL,
+     0, CLI_WRITES | CLI_FILE_0, 1, 1, cmd_bundle_apply},
     {"restore", "FILE", "Make a node from a backup, in an empty or missing data folder", NULL, 0,
      CLI_LOCAL, 1, 1, cmd_restore},
 };

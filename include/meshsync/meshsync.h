@@ -8,6 +8,7 @@
 #ifndef MESHSYNC_MESHSYNC_H
 #define MESHSYNC_MESHSYNC_H
 
+#include <meshsync/bundle.h>
 #include <meshsync/export.h>
 #include <meshsync/merge.h>
 #include <meshsync/node.h>

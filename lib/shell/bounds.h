@@ -54,6 +54,11 @@
 /* Addresses that are remembered over a restart: of peers, and of our own. */
 #define MSY_REMEMBER_PEERS_MAX 64u
 #define MSY_REMEMBER_LISTENS_MAX 8u
+/* Bundles: bytes of one message of changes, and of what is handed to the writer at once. */
+#define MSY_BUNDLE_MESSAGE_BYTES_GOOD (256u << 10)
+#define MSY_BUNDLE_BATCH_BYTES_GOOD (4u << 20)
+/* Bundles: epochs before the tips that are told too. */
+#define MSY_BUNDLE_EPOCHS_MAX 4096u
 /* A reader beside a writer looks for news this often, in ms. */
 #define MSY_READER_POLL_MS 20
 

@@ -220,7 +220,13 @@ static void writer_received(struct msy_writer *writer, const struct msy_replica_
                                    .accepted_count = effect->accepted,
                                    .duplicate_count = effect->duplicate,
                                    .rejected_count = effect->rejected};
-    if (work != NULL) {
+    if (work != NULL && work->answer != NULL) { /* Not from a session: a caller waits. */
+        work->answer->received.accepted = effect->accepted;
+        work->answer->received.duplicate = effect->duplicate;
+        work->answer->received.pending = effect->pending;
+        work->answer->received.rejected = effect->rejected;
+        msy_work_answer(work, status, NULL, effect->space, NULL);
+    } else if (work != NULL) {
         event.id = work->submit_id;
         msy_network_tell(&writer->node->network, &event);
     }

@@ -20,6 +20,9 @@ struct msy_answer {
     meshsync_status status;
     struct msy_tip tip;
     uint32_t space;
+    struct {
+        uint32_t accepted, duplicate, pending, rejected;
+    } received; /* CHANGES. */
     meshsync_error error;
 };
 
