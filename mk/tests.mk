@@ -48,7 +48,14 @@ TEST_SUPPORT := \
     tests/laws/model.c \
     tests/laws/show.c \
     tests/sim/forge.c \
+    tests/sim/reached.c \
+    tests/sim/schedule.c \
+    tests/sim/shrink.c \
+    tests/sim/swarm.c \
+    tests/sim/trouble.c \
     tests/sim/world.c \
+    tests/sim/world_act.c \
+    tests/sim/world_check.c \
     tests/unit/api/api_kit.c \
     tests/unit/mesh/rig.c \
     tests/unit/secure/secure_kit.c

@@ -20,8 +20,10 @@ MESHSYNC_BEGIN_DECLS
 
 /** Most nodes of one simulation, clones included. */
 #define MESHSYNC_SIM_NODES_MAX 64
+/** Most spaces of one simulation. */
+#define MESHSYNC_SIM_SPACES_MAX 8
 
-/** A simulated mesh: its nodes share one space. */
+/** A simulated mesh: its nodes share one space, or several (meshsync_sim_space_select()). */
 typedef struct meshsync_sim meshsync_sim;
 /** A transaction being built for a node of a simulation. */
 typedef struct meshsync_sim_txn meshsync_sim_txn;
@@ -38,6 +40,7 @@ typedef struct meshsync_sim_options {
     uint64_t clock_ahead_ms_max; /**< As meshsync_options.clock_ahead_ms_max. Default 60000. */
     meshsync_log_fn log;         /**< May be NULL; component is "node N". */
     void *log_user;              /**< Given to log. */
+    uint64_t keepalive_ms;       /**< As meshsync_options.keepalive_ms. Default 2000. */
 } meshsync_sim_options;
 
 /** Fill in the defaults; size is sizeof(meshsync_sim_options). @threads Any. @since 0.1 */
@@ -119,6 +122,55 @@ MESHSYNC_API meshsync_status meshsync_sim_node_id(const meshsync_sim *sim, uint3
  */
 MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_dial(meshsync_sim *sim,
                                                                   meshsync_sim_pair pair);
+
+/**
+ * Make one more node, with an empty store, running, that nobody was told of.
+ *
+ * @param[out] node  Its number.
+ *
+ * @retval MESHSYNC_OK
+ * @retval MESHSYNC_E_LIMIT  MESHSYNC_SIM_NODES_MAX are there.
+ * @threads The one.
+ * @since 0.1
+ */
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_node_add(meshsync_sim *sim,
+                                                                      uint32_t *node,
+                                                                      meshsync_error *error);
+/**
+ * End a node for ever: it is gone without a word and never starts again.
+ *
+ * @retval MESHSYNC_OK
+ * @retval MESHSYNC_E_INVALID  No such node.
+ * @threads The one.
+ * @since 0.1
+ */
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_retire(meshsync_sim *sim,
+                                                                    uint32_t node);
+/**
+ * Choose the space that every other function speaks of: 0 (at the beginning) to
+ * MESHSYNC_SIM_SPACES_MAX - 1. meshsync_sim_converged() and meshsync_sim_settle() always look at
+ * all of them. Founded with meshsync_sim_space_create(), joined node by node.
+ *
+ * @retval MESHSYNC_OK
+ * @retval MESHSYNC_E_INVALID  Out of range.
+ * @threads The one.
+ * @since 0.1
+ */
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_space_select(meshsync_sim *sim,
+                                                                          uint32_t space);
+/** Is a node in the chosen space? 1 or 0. @threads The one. @since 0.1 */
+MESHSYNC_API int32_t meshsync_sim_space_has(const meshsync_sim *sim, uint32_t node);
+/**
+ * Let a node leave the space, and erase what it has of it.
+ *
+ * @retval MESHSYNC_OK
+ * @retval MESHSYNC_E_STATE  The node is down or not in the space.
+ * @threads The one. Commits at once.
+ * @since 0.1
+ */
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_space_leave(meshsync_sim *sim,
+                                                                         uint32_t node,
+                                                                         meshsync_error *error);
 
 /**
  * Found the space at a node.
@@ -293,6 +345,8 @@ typedef struct meshsync_sim_link {
     uint64_t bytes_per_s;    /**< 0: no limit. */
     int32_t cut;             /**< 1: nothing passes; what was sent waits, as with TCP. */
     int32_t reserved;        /**< 0. */
+    uint64_t tail_permille;  /**< So many of a thousand pieces are much later. */
+    uint64_t tail_us_max;    /**< Than the others, by up to this. */
 } meshsync_sim_link;
 
 /** Set one direction between two nodes. @threads The one. @since 0.1 */
@@ -330,6 +384,20 @@ typedef enum meshsync_sim_crash_kind {
  */
 MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_crash(meshsync_sim *sim, uint32_t node,
                                                                    meshsync_sim_crash_kind kind);
+/**
+ * Kill a node at one of the next actions of its store: at a put, a removal, or the commit itself.
+ *
+ * @param[in] actions  1: the very next one. 0: not any more.
+ *
+ * @retval MESHSYNC_OK
+ * @retval MESHSYNC_E_STATE    It is down.
+ * @retval MESHSYNC_E_INVALID  No such node.
+ * @threads The one.
+ * @since 0.1
+ */
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_crash_at(meshsync_sim *sim,
+                                                                      uint32_t node,
+                                                                      uint64_t actions);
 /** Start a node that is down. @threads The one. @since 0.1 */
 MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_restart(meshsync_sim *sim,
                                                                      uint32_t node,
@@ -345,6 +413,37 @@ typedef enum meshsync_sim_store_kind {
 /** Set what is wrong with a node's store. @threads The one. @since 0.1 */
 MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
 meshsync_sim_store_set(meshsync_sim *sim, uint32_t node, meshsync_sim_store_kind kind);
+
+/** Longest time of a node's commits, in us; 0: as the options. @threads The one. @since 0.1 */
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_store_slow(meshsync_sim *sim,
+                                                                        uint32_t node,
+                                                                        uint64_t commit_us_max);
+/**
+ * Let a node's two machines have only so much more memory than they use now.
+ *
+ * @param[in] more_bytes  UINT64_MAX: no limit.
+ *
+ * @retval MESHSYNC_OK
+ * @retval MESHSYNC_E_INVALID  No such node.
+ * @threads The one.
+ * @since 0.1
+ */
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_memory_set(meshsync_sim *sim,
+                                                                        uint32_t node,
+                                                                        uint64_t more_bytes);
+
+/** What a node says of the protocol that it speaks. Begin with size. */
+typedef struct meshsync_sim_protocol {
+    size_t size;          /**< sizeof, set by the caller. */
+    uint64_t version_min; /**< 0: as it is. */
+    uint64_t version_max; /**< 0: as it is. */
+    uint64_t features;    /**< Feature bits offered beside those that it has. */
+    uint64_t unknown;     /**< 1: it sends kinds and elements that only later versions know. */
+} meshsync_sim_protocol;
+
+/** Set it; from the node's next start on. @threads The one. @since 0.1 */
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status
+meshsync_sim_protocol_set(meshsync_sim *sim, uint32_t node, const meshsync_sim_protocol *protocol);
 
 /** What a node that lost its disk has left. */
 typedef enum meshsync_sim_disk_kind {
@@ -391,6 +490,10 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_clone(meshsync_sim 
 /** Move a node's wall clock by ms, forward or back. @threads The one. @since 0.1 */
 MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_clock_jump(meshsync_sim *sim,
                                                                         uint32_t node, int64_t ms);
+/** Let a node's wall clock go wrong by ppm millionths from now on. @threads The one. @since 0.1 */
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_clock_drift(meshsync_sim *sim,
+                                                                         uint32_t node,
+                                                                         int32_t ppm);
 /** How far a node's wall clock is from true. @threads The one. @since 0.1 */
 MESHSYNC_API int64_t meshsync_sim_clock_offset(const meshsync_sim *sim, uint32_t node);
 
@@ -453,6 +556,16 @@ typedef struct meshsync_sim_stats {
     uint64_t held;            /**< Most changes held for their stamp at once. */
     uint64_t alarms;          /**< Alarms of nodes. */
     uint64_t conflicts;       /**< Ops that left siblings. */
+    uint64_t crashes_at;      /**< Of the crashes, in the middle of a transaction or a start. */
+    uint64_t memory_out;      /**< Steps that had no memory; the machine began anew. */
+    uint64_t reordered;       /**< Pieces that came after later ones of other connections. */
+    uint64_t tails;           /**< Pieces that were much later than others. */
+    uint64_t drifts;          /**< Wall clocks that began to go wrong. */
+    uint64_t slow_commits;    /**< Batches of a slow store. */
+    uint64_t nodes_added;     /**< Nodes that came later. */
+    uint64_t nodes_retired;   /**< Nodes that went for ever. */
+    uint64_t spaces_left;     /**< Spaces left. */
+    uint64_t strangers;       /**< Starts of nodes of another version of the protocol. */
 } meshsync_sim_stats;
 
 /** Fill in the statistics. @threads The one. @since 0.1 */

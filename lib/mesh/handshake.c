@@ -16,9 +16,9 @@ static const char handshake_prologue[] = "meshsync link 1 msy\x01msy\x01";
 static meshsync_status handshake_write(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                        bool greet)
 {
-    struct msy_greeting greeting = {.version_min = HANDSHAKE_VERSION_MIN,
-                                    .version_max = HANDSHAKE_VERSION_MAX,
-                                    .features = HANDSHAKE_FEATURES};
+    struct msy_greeting greeting = {.version_min = mesh->offer.version_min,
+                                    .version_max = mesh->offer.version_max,
+                                    .features = mesh->offer.features};
     uint8_t payload_bytes[MSY_GREETING_BYTES_MAX];
     size_t payload_len = 0;
     meshsync_status status = MESHSYNC_OK;
@@ -38,6 +38,14 @@ static meshsync_status handshake_write(struct msy_mesh *mesh, struct msy_mesh_li
         msy_noise_write(&link->noise, (meshsync_bytes){payload_bytes, payload_len}, &mesh->scratch);
     return status == MESHSYNC_OK ? msy_mesh_link_put_record(link, msy_buf_bytes(&mesh->scratch))
                                  : status;
+}
+
+void msy_handshake_offer(struct msy_mesh *mesh, const struct msy_mesh_offer *offer)
+{
+    mesh->offer = *offer;
+    mesh->offer.version_min = offer->version_min > 0 ? offer->version_min : HANDSHAKE_VERSION_MIN;
+    mesh->offer.version_max = offer->version_max > 0 ? offer->version_max : HANDSHAKE_VERSION_MAX;
+    mesh->offer.features |= HANDSHAKE_FEATURES;
 }
 
 void msy_handshake_start(struct msy_mesh *mesh, struct msy_mesh_link *link)
@@ -69,8 +77,8 @@ static const char *handshake_check(const struct msy_mesh *mesh, const struct msy
         return "its key is not the one that it proved";
     }
     *status = MESHSYNC_E_UNSUPPORTED;
-    if (greeting->version_min > HANDSHAKE_VERSION_MAX ||
-        greeting->version_max < HANDSHAKE_VERSION_MIN) {
+    if (greeting->version_min > mesh->offer.version_max ||
+        greeting->version_max < mesh->offer.version_min) {
         return "no version of the protocol in common";
     }
     *status = MESHSYNC_E_EXISTS;
@@ -102,7 +110,7 @@ static bool handshake_greeting(struct msy_mesh *mesh, struct msy_mesh_link *link
     }
     memcpy(link->device, greeting.device, sizeof link->device);
     memcpy(link->instance, greeting.instance, sizeof link->instance);
-    link->version = msy_min_u64(greeting.version_max, HANDSHAKE_VERSION_MAX);
+    link->version = msy_min_u64(greeting.version_max, mesh->offer.version_max);
     link->features = greeting.features & HANDSHAKE_FEATURES;
     return true;
 }

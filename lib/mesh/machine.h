@@ -245,6 +245,7 @@ struct msy_mesh {
     struct msy_mesh_ports ports;
     uint64_t keepalive_ms;
     uint64_t retry_ms_max;
+    struct msy_mesh_offer offer; /* Filled in. */
     uint8_t device[MSY_DEVICE_BYTES];
     uint8_t instance[MSY_INSTANCE_BYTES];
     uint64_t now_ms;
@@ -338,6 +339,7 @@ void msy_mesh_links_flush(struct msy_mesh *mesh);
 
 /* --- handshake.c ------------------------------------------------------------------------------ */
 
+void msy_handshake_offer(struct msy_mesh *mesh, const struct msy_mesh_offer *offer);
 void msy_handshake_start(struct msy_mesh *mesh, struct msy_mesh_link *link);
 void msy_handshake_record(struct msy_mesh *mesh, struct msy_mesh_link *link, meshsync_bytes record);
 /* Keeps the number of unproved accepted links bounded. */

@@ -31,6 +31,14 @@ struct msy_mesh_ports {
     void *user;
 };
 
+/* What a node of another version would say, for simulations of mixed meshes: a peer must not be
+ * disturbed by it. Zeros: what this version says. */
+struct msy_mesh_offer {
+    uint64_t version_min, version_max;
+    uint64_t features; /* Bits beside ours. */
+    bool unknown;      /* Also sends kinds and elements that this version skips. */
+};
+
 struct msy_mesh_options {
     struct msy_alloc *alloc;
     struct msy_store *store;
@@ -40,6 +48,7 @@ struct msy_mesh_options {
     struct msy_mesh_ports ports;
     uint64_t keepalive_ms;
     uint64_t retry_ms_max;
+    struct msy_mesh_offer offer;
 };
 
 enum msy_mesh_event_type {

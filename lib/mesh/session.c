@@ -67,6 +67,16 @@ void msy_session_ping(struct msy_mesh *mesh, struct msy_mesh_link *link)
     msy_session_numbers(mesh, link, MSY_MESSAGE_PING, &link->ping_number, 1);
 }
 
+/* What a later version may add: kinds to skip, and elements behind the known ones. */
+static void session_unknown(struct msy_mesh *mesh, struct msy_mesh_link *link)
+{
+    const uint64_t numbers[6] = {mesh->unix_ms, mesh->unix_ms, 0, 1, 2, 3};
+    for (uint32_t type = MSY_MESSAGE_TYPE_OPTIONAL; type <= UINT8_MAX; type += 42) {
+        msy_session_numbers(mesh, link, (enum msy_message_type)type, numbers, 6);
+    }
+    msy_session_numbers(mesh, link, MSY_MESSAGE_PONG, numbers, 6);
+}
+
 /* --- beginning and end ----------------------------------------------------------------------- */
 
 static void session_notice(struct msy_mesh *mesh, const struct msy_mesh_link *link,
@@ -109,7 +119,7 @@ static bool session_decides(const struct msy_mesh *mesh, const struct msy_mesh_l
 
 void msy_session_start(struct msy_mesh *mesh, struct msy_mesh_link *link)
 {
-    const uint64_t hello[2] = {mesh->unix_ms, MSY_MESSAGE_BYTES_MAX};
+    const uint64_t hello[3] = {mesh->unix_ms, MSY_MESSAGE_BYTES_MAX, 0};
     link->live_ms = mesh->now_ms;
     mesh->entropy.fill(mesh->entropy.user, link->pad_key, sizeof link->pad_key);
     msy_mesh_link_wake(mesh, &link->beat_at_ms, mesh->now_ms + mesh->keepalive_ms);
@@ -130,7 +140,10 @@ void msy_session_start(struct msy_mesh *mesh, struct msy_mesh_link *link)
             msy_mesh_link_wake(mesh, &link->twin_at_ms, mesh->now_ms + MSY_TWIN_MS);
         }
     }
-    msy_session_numbers(mesh, link, MSY_MESSAGE_HELLO, hello, 2);
+    msy_session_numbers(mesh, link, MSY_MESSAGE_HELLO, hello, mesh->offer.unknown ? 3 : 2);
+    if (mesh->offer.unknown && link->state == MSY_LINK_LIVE) {
+        session_unknown(mesh, link);
+    }
     if (link->state == MSY_LINK_LIVE) {
         msy_session_ping(mesh, link);
         msy_spaces_offer(mesh, link);

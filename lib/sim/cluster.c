@@ -24,7 +24,8 @@ void meshsync_sim_options_init(meshsync_sim_options *options, size_t size)
                                      .latency_us_max = 20000,
                                      .commit_us_max = 5000,
                                      .unix_ms = sim_unix_ms,
-                                     .clock_ahead_ms_max = MSY_HLC_AHEAD_MS_MAX};
+                                     .clock_ahead_ms_max = MSY_HLC_AHEAD_MS_MAX,
+                                     .keepalive_ms = MSY_KEEPALIVE_MS};
     memset(options, 0, size);
     memcpy(options, &defaults, size < sizeof defaults ? size : sizeof defaults);
 }
@@ -125,7 +126,9 @@ void meshsync_sim_free(meshsync_sim *sim)
     msy_sim_queue_fini(&sim->queue);
     msy_verified_free(sim->verified);
     msy_buf_fini(&sim->trace_bytes);
-    msy_ticket_wipe(&sim->ticket);
+    for (uint32_t i = 0; i < MESHSYNC_SIM_SPACES_MAX; i++) {
+        msy_ticket_wipe(&sim->tickets[i]);
+    }
     struct msy_alloc alloc = sim->alloc;
     msy_free(&alloc, sim, sizeof *sim);
 }
@@ -233,6 +236,11 @@ static void sim_dispatch(struct meshsync_sim *sim, const struct msy_sim_event *e
             msy_sim_writer_run(node);
         }
         return;
+    case MSY_SIM_ANEW:
+        if (alive) {
+            msy_sim_node_anew(node);
+        }
+        return;
     case MSY_SIM_CONNECT:
     case MSY_SIM_ANSWER:
     case MSY_SIM_FLOW:
@@ -316,6 +324,27 @@ meshsync_status meshsync_sim_node_id(const meshsync_sim *sim, uint32_t node,
         return MESHSYNC_E_INVALID;
     }
     memcpy(id, msy_identity_public(found->identity), MESHSYNC_NODE_ID_BYTES);
+    return MESHSYNC_OK;
+}
+
+meshsync_status meshsync_sim_node_add(meshsync_sim *sim, uint32_t *node, meshsync_error *error)
+{
+    *node = sim->nodes_count;
+    meshsync_status status = sim_add_node(sim, error);
+    sim->stats.nodes_added += status == MESHSYNC_OK ? 1 : 0;
+    return status;
+}
+
+meshsync_status meshsync_sim_retire(meshsync_sim *sim, uint32_t node)
+{
+    struct msy_sim_node *found = msy_sim_node(sim, node);
+    msy_sim_read_end(sim);
+    if (found == NULL) {
+        return MESHSYNC_E_INVALID;
+    }
+    sim->stats.nodes_retired += found->retired ? 0 : 1;
+    found->retired = true;
+    msy_sim_node_stop(found, false);
     return MESHSYNC_OK;
 }
 

@@ -61,8 +61,17 @@ struct msy_sim_node {
     struct msy_mesh *mesh;
     struct msy_prng prng; /* Its entropy. */
     struct msy_log log;
-    int64_t clock_offset_ms;
-    uint32_t space; /* Local number; 0: none. */
+    struct msy_alloc memory; /* Of the two machines; the store is a disk and has the world's. */
+    int64_t clock_offset_ms; /* At drift_since_us. */
+    int32_t drift_ppm;
+    uint64_t drift_since_us;
+    uint32_t spaces[MESHSYNC_SIM_SPACES_MAX]; /* Local numbers; 0: none. */
+    uint32_t space;                           /* Of the chosen space. */
+    bool retired;
+    bool anew_due;          /* A machine had no memory. */
+    uint64_t commit_us_max; /* 0: of the options. */
+    meshsync_sim_protocol protocol;
+    uint64_t sent_us_last; /* The latest time at which something that arrived here was sent. */
     struct msy_sim_work *work_first, *work_last;
     uint32_t work_count;
     uint64_t id_next;
@@ -81,7 +90,7 @@ struct msy_sim_node {
 
 /* One direction of a connection: pieces in order, each with the time at which it is due. */
 struct msy_sim_piece {
-    uint64_t due_us;
+    uint64_t sent_us, due_us;
     uint32_t len;
     bool last; /* The sender closed behind it. */
 };
@@ -116,7 +125,7 @@ struct msy_sim_connection {
 };
 
 struct msy_sim_path {
-    uint64_t latency_us_min, latency_us_max, bytes_per_s;
+    uint64_t latency_us_min, latency_us_max, bytes_per_s, tail_permille, tail_us_max;
     bool cut;
     uint32_t corrupt; /* Pieces still to damage. */
 };
@@ -142,8 +151,9 @@ struct meshsync_sim {
     uint32_t active_count;
     uint64_t connection_next;
     struct msy_verified *verified; /* Owned: each signature is verified once for all nodes. */
-    struct msy_ticket ticket;
-    bool has_space;
+    struct msy_ticket tickets[MESHSYNC_SIM_SPACES_MAX];
+    bool has_space[MESHSYNC_SIM_SPACES_MAX];
+    uint32_t chosen; /* Space. */
     struct msy_sim_reader reader;
     bool reading;
     uint8_t trace[MSY_HASH_BYTES];
@@ -173,10 +183,14 @@ meshsync_status msy_sim_node_start(struct msy_sim_node *node, meshsync_error *er
 void msy_sim_node_stop(struct msy_sim_node *node, bool told);
 uint64_t msy_sim_node_unix_ms(const struct msy_sim_node *node);
 void msy_sim_node_mesh(struct msy_sim_node *node, struct msy_mesh_event *event);
+/* Begins again because a machine had no memory. */
+void msy_sim_node_anew(struct msy_sim_node *node);
+/* The local number of the chosen space. */
+void msy_sim_node_set_space(struct msy_sim_node *node, uint32_t number);
 void msy_sim_node_timer(struct msy_sim_node *node, uint64_t token);
 meshsync_status msy_sim_node_dial(struct msy_sim_node *node, uint32_t to);
-/* Finds the local number of the space in the store. */
-meshsync_status msy_sim_node_find_space(struct msy_sim_node *node);
+/* Finds the local numbers of the spaces in the store. */
+meshsync_status msy_sim_node_find_spaces(struct msy_sim_node *node);
 void msy_sim_address(uint32_t node, uint32_t port, char *text, size_t text_len);
 
 /* writer.c: what waits for a node's store. */
@@ -185,6 +199,8 @@ void msy_sim_work_free(struct msy_sim_node *node, struct msy_sim_work *work);
 /* Takes work over. */
 void msy_sim_work_push(struct msy_sim_node *node, struct msy_sim_work *work);
 void msy_sim_writer_run(struct msy_sim_node *node);
+/* Did the process end at an action of its store? Counts it. */
+bool msy_sim_writer_died(struct msy_sim_node *node);
 /* Answers all that waits with E_CANCELLED. */
 void msy_sim_writer_cancel(struct msy_sim_node *node);
 /* Steps the replica with one event at once, apart from the queue, and performs the effects. */

@@ -32,6 +32,8 @@ meshsync_status meshsync_sim_link_set(meshsync_sim *sim, meshsync_sim_pair pair,
     path->latency_us_max =
         read.latency_us_max == 0 ? sim->options.latency_us_max : read.latency_us_max;
     path->bytes_per_s = read.bytes_per_s;
+    path->tail_permille = read.tail_permille;
+    path->tail_us_max = read.tail_us_max;
     path->cut = read.cut != 0;
     fault_trace(sim, path->cut ? 'x' : 'h', pair);
     sim->stats.cuts += path->cut && !was_cut ? 1 : 0;
@@ -125,6 +127,53 @@ meshsync_status meshsync_sim_crash(meshsync_sim *sim, uint32_t node, meshsync_si
     return MESHSYNC_OK;
 }
 
+meshsync_status meshsync_sim_crash_at(meshsync_sim *sim, uint32_t node, uint64_t actions)
+{
+    struct msy_sim_node *found = msy_sim_node(sim, node);
+    if (found == NULL) {
+        return MESHSYNC_E_INVALID;
+    }
+    if (!found->up) {
+        return MESHSYNC_E_STATE;
+    }
+    msy_store_memory_fail_at(found->store, actions);
+    return MESHSYNC_OK;
+}
+
+meshsync_status meshsync_sim_store_slow(meshsync_sim *sim, uint32_t node, uint64_t commit_us_max)
+{
+    struct msy_sim_node *found = msy_sim_node(sim, node);
+    if (found == NULL) {
+        return MESHSYNC_E_INVALID;
+    }
+    found->commit_us_max = commit_us_max;
+    return MESHSYNC_OK;
+}
+
+meshsync_status meshsync_sim_memory_set(meshsync_sim *sim, uint32_t node, uint64_t more_bytes)
+{
+    struct msy_sim_node *found = msy_sim_node(sim, node);
+    if (found == NULL) {
+        return MESHSYNC_E_INVALID;
+    }
+    bool limited = more_bytes <= SIZE_MAX - found->memory.bytes_used;
+    found->memory.bytes_max = limited ? found->memory.bytes_used + (size_t)more_bytes : 0;
+    return MESHSYNC_OK;
+}
+
+meshsync_status meshsync_sim_protocol_set(meshsync_sim *sim, uint32_t node,
+                                          const meshsync_sim_protocol *protocol)
+{
+    struct msy_sim_node *found = msy_sim_node(sim, node);
+    if (found == NULL || protocol->size == 0) {
+        return MESHSYNC_E_INVALID;
+    }
+    size_t size = sizeof found->protocol;
+    memset(&found->protocol, 0, size);
+    memcpy(&found->protocol, protocol, protocol->size < size ? protocol->size : size);
+    return MESHSYNC_OK;
+}
+
 meshsync_status meshsync_sim_restart(meshsync_sim *sim, uint32_t node, meshsync_error *error)
 {
     struct msy_sim_node *found = msy_sim_node(sim, node);
@@ -132,8 +181,9 @@ meshsync_status meshsync_sim_restart(meshsync_sim *sim, uint32_t node, meshsync_
     if (found == NULL) {
         return msy_fail(error, MESHSYNC_E_INVALID, "there is no node %u", node);
     }
-    if (found->up) {
-        return msy_fail(error, MESHSYNC_E_STATE, "node %u is up", node);
+    if (found->up || found->retired) {
+        return msy_fail(error, MESHSYNC_E_STATE, "node %u is %s", node,
+                        found->up ? "up" : "gone for ever");
     }
     meshsync_status status = msy_sim_node_start(found, error);
     sim->stats.restarts += status == MESHSYNC_OK ? 1 : 0;
@@ -293,7 +343,9 @@ meshsync_status meshsync_sim_clone(meshsync_sim *sim, uint32_t node, uint32_t *c
     }
     memcpy(made->dials, found->dials, sizeof made->dials);
     made->dials_count = found->dials_count;
-    made->clock_offset_ms = found->clock_offset_ms;
+    made->clock_offset_ms = meshsync_sim_clock_offset(sim, node);
+    made->drift_since_us = sim->now_us;
+    made->protocol = found->protocol;
     sim->stats.clones += 1;
     *clone = made->index;
     return msy_sim_node_start(made, error);
@@ -311,8 +363,25 @@ meshsync_status meshsync_sim_clock_jump(meshsync_sim *sim, uint32_t node, int64_
     return MESHSYNC_OK;
 }
 
+meshsync_status meshsync_sim_clock_drift(meshsync_sim *sim, uint32_t node, int32_t ppm)
+{
+    struct msy_sim_node *found = msy_sim_node(sim, node);
+    if (found == NULL || ppm < -1000000 || ppm > 1000000) {
+        return MESHSYNC_E_INVALID;
+    }
+    found->clock_offset_ms = meshsync_sim_clock_offset(sim, node);
+    found->drift_since_us = sim->now_us;
+    sim->stats.drifts += ppm != 0 && found->drift_ppm == 0 ? 1 : 0;
+    found->drift_ppm = ppm;
+    return MESHSYNC_OK;
+}
+
 int64_t meshsync_sim_clock_offset(const meshsync_sim *sim, uint32_t node)
 {
     const struct msy_sim_node *found = msy_sim_node(sim, node);
-    return found == NULL ? 0 : found->clock_offset_ms;
+    if (found == NULL) {
+        return 0;
+    }
+    int64_t since_ms = (int64_t)((sim->now_us - found->drift_since_us) / 1000);
+    return found->clock_offset_ms + since_ms * found->drift_ppm / 1000000;
 }

@@ -85,7 +85,12 @@ static struct msy_sim_path *net_path(struct meshsync_sim *sim,
 
 static uint64_t net_latency(struct meshsync_sim *sim, const struct msy_sim_path *path)
 {
-    return msy_sim_between(sim, path->latency_us_min, path->latency_us_max);
+    uint64_t us = msy_sim_between(sim, path->latency_us_min, path->latency_us_max);
+    if (path->tail_permille > 0 && msy_sim_between(sim, 1, 1000) <= path->tail_permille) {
+        us += msy_sim_between(sim, 0, path->tail_us_max);
+        sim->stats.tails += 1;
+    }
+    return us;
 }
 
 static bool net_alive(const struct meshsync_sim *sim, const struct msy_sim_end *end)
@@ -253,7 +258,7 @@ static void net_append(struct meshsync_sim *sim, struct msy_sim_connection *conn
     flow->free_at_us = start_us + wire_us;
     uint64_t due_us = flow->free_at_us + net_latency(sim, path);
     flow->due_us = due_us > flow->due_us ? due_us : flow->due_us; /* In order. */
-    struct msy_sim_piece piece = {flow->due_us, (uint32_t)bytes.len, last};
+    struct msy_sim_piece piece = {sim->now_us, flow->due_us, (uint32_t)bytes.len, last};
     flow->pieces[flow->first + flow->count] = piece;
     flow->count += 1;
     net_schedule(sim, connection, side);
@@ -335,6 +340,9 @@ static void net_deliver(struct meshsync_sim *sim, struct msy_sim_connection *con
         return;
     }
     net_corrupt(sim, net_path(sim, connection, side), flow->bytes.data, piece->len);
+    struct msy_sim_node *node = sim->nodes[end->node];
+    sim->stats.reordered += piece->sent_us < node->sent_us_last ? 1 : 0;
+    node->sent_us_last = piece->sent_us > node->sent_us_last ? piece->sent_us : node->sent_us_last;
     sim->stats.bytes += piece->len;
     if (piece->len > 0) {
         struct msy_mesh_event event = {.type = MSY_MESH_LINK_BYTES,
@@ -412,6 +420,7 @@ void msy_sim_net_event(struct meshsync_sim *sim, const struct msy_sim_event *eve
     case MSY_SIM_BROKEN: net_on_broken(sim, connection, event->side); return;
     case MSY_SIM_TIMER:
     case MSY_SIM_SECOND:
+    case MSY_SIM_ANEW:
     case MSY_SIM_WRITER: return; /* Not of the network. */
     }
 }

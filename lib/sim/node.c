@@ -17,7 +17,8 @@ void msy_sim_address(uint32_t node, uint32_t port, char *text, size_t text_len)
 uint64_t msy_sim_node_unix_ms(const struct msy_sim_node *node)
 {
     const struct meshsync_sim *sim = node->sim;
-    int64_t now_ms = (int64_t)(sim->options.unix_ms + sim->now_us / 1000) + node->clock_offset_ms;
+    int64_t now_ms = (int64_t)(sim->options.unix_ms + sim->now_us / 1000) +
+                     meshsync_sim_clock_offset(sim, node->index);
     return now_ms < 0 ? 0 : (uint64_t)now_ms;
 }
 
@@ -53,8 +54,9 @@ meshsync_status msy_sim_node_new(struct meshsync_sim *sim, const uint8_t seed[MS
     node->timer_at_ms = UINT64_MAX;
     memcpy(node->seed, seed, sizeof node->seed);
     msy_prng_init(&node->prng, msy_prng_next(&sim->prng));
-    msy_replica_effects_init(&node->replica_effects, &sim->alloc);
-    msy_mesh_effects_init(&node->mesh_effects, &sim->alloc);
+    msy_alloc_init(&node->memory, NULL, NULL, 0);
+    msy_replica_effects_init(&node->replica_effects, &node->memory);
+    msy_mesh_effects_init(&node->mesh_effects, &node->memory);
     status = msy_identity_new(node->seed, &node->identity, error);
     if (status != MESHSYNC_OK) {
         msy_free(&sim->alloc, node, sizeof *node);
@@ -116,19 +118,28 @@ static meshsync_status port_digest(void *user, struct msy_store_txn *txn, uint32
 
 /* --- starting and stopping ------------------------------------------------------------------ */
 
-meshsync_status msy_sim_node_find_space(struct msy_sim_node *node)
+void msy_sim_node_set_space(struct msy_sim_node *node, uint32_t number)
 {
+    node->spaces[node->sim->chosen] = number;
+    node->space = number;
+}
+
+meshsync_status msy_sim_node_find_spaces(struct msy_sim_node *node)
+{
+    const struct meshsync_sim *sim = node->sim;
     struct msy_space_row_descriptor row;
     struct msy_store_txn *txn = NULL;
     uint32_t space = 0;
-    node->space = 0;
+    memset(node->spaces, 0, sizeof node->spaces);
     meshsync_status status = msy_store_begin(node->store, MSY_TXN_READ, &txn);
     while (status == MESHSYNC_OK) {
         status = msy_history_next_space(txn, &space, &row);
-        if (status == MESHSYNC_OK && !row.left) {
-            node->space = space;
+        for (uint32_t i = 0; i < MESHSYNC_SIM_SPACES_MAX && status == MESHSYNC_OK; i++) {
+            bool same = memcmp(sim->tickets[i].space, row.id, sizeof row.id) == 0;
+            node->spaces[i] = sim->has_space[i] && same && !row.left ? space : node->spaces[i];
         }
     }
+    node->space = node->spaces[sim->chosen];
     msy_store_abort(txn);
     return status == MESHSYNC_E_END ? MESHSYNC_OK : status;
 }
@@ -136,13 +147,13 @@ meshsync_status msy_sim_node_find_space(struct msy_sim_node *node)
 static meshsync_status node_open(struct msy_sim_node *node, meshsync_error *error)
 {
     struct meshsync_sim *sim = node->sim;
-    struct msy_replica_options replica = {.alloc = &sim->alloc,
+    struct msy_replica_options replica = {.alloc = &node->memory,
                                           .store = node->store,
                                           .identity = node->identity,
                                           .entropy = msy_prng_entropy(&node->prng),
                                           .clock_ahead_ms_max = sim->options.clock_ahead_ms_max,
                                           .verified = sim->verified};
-    struct msy_mesh_options mesh = {.alloc = &sim->alloc,
+    struct msy_mesh_options mesh = {.alloc = &node->memory,
                                     .store = node->store,
                                     .identity = node->identity,
                                     .entropy = msy_prng_entropy(&node->prng),
@@ -150,7 +161,11 @@ static meshsync_status node_open(struct msy_sim_node *node, meshsync_error *erro
                                               .may_join = port_may_join,
                                               .digest = port_digest,
                                               .user = sim->verified},
-                                    .keepalive_ms = MSY_KEEPALIVE_MS,
+                                    .keepalive_ms = sim->options.keepalive_ms,
+                                    .offer = {.version_min = node->protocol.version_min,
+                                              .version_max = node->protocol.version_max,
+                                              .features = node->protocol.features,
+                                              .unknown = node->protocol.unknown != 0},
                                     .retry_ms_max = MSY_DIAL_BACKOFF_MS_MAX};
     if (sim->options.log != NULL) {
         node->log.fn = node_log;
@@ -165,7 +180,7 @@ static meshsync_status node_open(struct msy_sim_node *node, meshsync_error *erro
         status = msy_mesh_open(&mesh, sim->now_us / 1000, &node->mesh, error);
     }
     if (status == MESHSYNC_OK) {
-        status = msy_sim_node_find_space(node);
+        status = msy_sim_node_find_spaces(node);
     }
     return status;
 }
@@ -190,6 +205,7 @@ meshsync_status msy_sim_node_start(struct msy_sim_node *node, meshsync_error *er
         msy_replica_close(node->replica);
         node->mesh = NULL;
         node->replica = NULL;
+        (void)msy_sim_writer_died(node);
         return status;
     }
     node->life += 1;
@@ -198,6 +214,8 @@ meshsync_status msy_sim_node_start(struct msy_sim_node *node, meshsync_error *er
     node->timer_at_ms = UINT64_MAX;
     node->writer_due = false;
     node->crash_armed = false;
+    node->anew_due = false;
+    node->sim->stats.strangers += node->protocol.size != 0 ? 1 : 0;
     msy_sim_trace_add(node->sim, 'U', node->index, NULL, 0);
     second.life = node->life;
     msy_sim_at(node->sim, &second, msy_sim_between(node->sim, 0, 1000000));
@@ -218,6 +236,7 @@ void msy_sim_node_stop(struct msy_sim_node *node, bool told)
     node->life += 1;
     node->powered = told;
     node->crash_armed = false;
+    msy_store_memory_fail_at(node->store, 0);
     msy_sim_trace_add(node->sim, 'D', node->index, NULL, 0);
     msy_mesh_close(node->mesh);
     msy_replica_close(node->replica);
@@ -321,11 +340,28 @@ void msy_sim_node_mesh(struct msy_sim_node *node, struct msy_mesh_event *event)
     if (status == MESHSYNC_E_INTERNAL) {
         msy_sim_break(node->sim, status, "the mesh machine");
     }
+    if (status == MESHSYNC_E_NO_MEMORY && !node->anew_due) {
+        struct msy_sim_event anew = {.type = MSY_SIM_ANEW, .node = node->index, .life = node->life};
+        node->anew_due = true;
+        node->sim->stats.memory_out += 1;
+        msy_sim_at(node->sim, &anew, 1);
+    }
     for (uint32_t i = 0; i < node->mesh_effects.count; i++) {
         node_perform(node, &node->mesh_effects.items[i]);
     }
     msy_mesh_effects_reset(&node->mesh_effects);
     node_wake_at(node, timer_at_ms);
+}
+
+void msy_sim_node_anew(struct msy_sim_node *node)
+{
+    meshsync_error error = {0};
+    msy_sim_node_stop(node, true);
+    meshsync_status status = msy_sim_node_start(node, &error);
+    if (status != MESHSYNC_OK && status != MESHSYNC_E_NO_MEMORY &&
+        status != MESHSYNC_E_STORE_FULL && status != MESHSYNC_E_IO) {
+        msy_sim_break(node->sim, status, error.message);
+    }
 }
 
 void msy_sim_node_timer(struct msy_sim_node *node, uint64_t token)

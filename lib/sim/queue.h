@@ -18,7 +18,8 @@ enum msy_sim_event_type {
     MSY_SIM_CONNECT = 4, /* The first packet of connection token arrives. */
     MSY_SIM_ANSWER = 5,  /* And its answer. */
     MSY_SIM_FLOW = 6,    /* Something of direction `side` of connection token is due. */
-    MSY_SIM_BROKEN = 7   /* End `side` of connection token learns that it is gone. */
+    MSY_SIM_BROKEN = 7,  /* End `side` of connection token learns that it is gone. */
+    MSY_SIM_ANEW = 8     /* A machine of node had no memory: both begin again. */
 };
 
 struct msy_sim_event {

@@ -7,7 +7,7 @@
 
 enum { SETTLE_STEP_MS = 200 };
 
-meshsync_status meshsync_sim_converged(meshsync_sim *sim, meshsync_error *error)
+static meshsync_status settle_compare(meshsync_sim *sim, meshsync_error *error)
 {
     meshsync_digest first = {.size = sizeof first};
     uint32_t first_node = 0;
@@ -37,13 +37,33 @@ meshsync_status meshsync_sim_converged(meshsync_sim *sim, meshsync_error *error)
     return MESHSYNC_OK;
 }
 
+meshsync_status meshsync_sim_converged(meshsync_sim *sim, meshsync_error *error)
+{
+    uint32_t chosen = sim->chosen;
+    meshsync_status status = MESHSYNC_OK;
+    for (uint32_t i = 0; i < MESHSYNC_SIM_SPACES_MAX && status == MESHSYNC_OK; i++) {
+        if (sim->has_space[i]) {
+            status = meshsync_sim_space_select(sim, i);
+        }
+        if (sim->has_space[i] && status == MESHSYNC_OK) {
+            status = settle_compare(sim, error);
+        }
+    }
+    meshsync_status back = meshsync_sim_space_select(sim, chosen);
+    return status == MESHSYNC_OK ? back : status;
+}
+
 static meshsync_status settle_repair(meshsync_sim *sim, meshsync_error *error)
 {
     for (uint32_t i = 0; i < sim->nodes_count; i++) {
         struct msy_sim_node *node = sim->nodes[i];
         node->crash_armed = false;
         node->clock_offset_ms = 0;
+        node->drift_ppm = 0;
+        node->commit_us_max = 0;
+        node->memory.bytes_max = 0;
         msy_store_memory_fault(node->store, MSY_STORE_FAULT_NONE);
+        msy_store_memory_fail_at(node->store, 0);
         for (uint32_t k = 0; k < sim->nodes_count; k++) {
             meshsync_sim_pair pair = {i, k};
             meshsync_sim_link link = {.size = sizeof link};
@@ -55,7 +75,7 @@ static meshsync_status settle_repair(meshsync_sim *sim, meshsync_error *error)
         }
     }
     for (uint32_t i = 0; i < sim->nodes_count; i++) {
-        if (!sim->nodes[i]->up) {
+        if (!sim->nodes[i]->up && !sim->nodes[i]->retired) {
             meshsync_status status = meshsync_sim_restart(sim, i, error);
             if (status != MESHSYNC_OK) {
                 return status;

@@ -10,7 +10,8 @@
 
 enum { SPACE_BEGIN_MS_MAX = 60000, SPACE_RECORD_BYTES_MAX = 1024 };
 
-static const char space_name[] = "sim";
+static const char space_names[MESHSYNC_SIM_SPACES_MAX][8] = {"sim",  "sim1", "sim2", "sim3",
+                                                             "sim4", "sim5", "sim6", "sim7"};
 
 /* Commits one control record (docs/format.md, section 7) at once. */
 static meshsync_status space_put_record(struct msy_sim_node *node, const char *word,
@@ -74,14 +75,15 @@ static meshsync_status space_invite(struct msy_sim_node *node, meshsync_error *e
     if (status != MESHSYNC_OK) {
         return msy_fail(error, status, "the space is not in the store");
     }
-    memset(&sim->ticket, 0, sizeof sim->ticket);
-    memcpy(sim->ticket.space, row.id, sizeof sim->ticket.space);
-    memcpy(sim->ticket.founder, row.founder, sizeof sim->ticket.founder);
-    memcpy(sim->ticket.nonce, row.nonce, sizeof sim->ticket.nonce);
-    memcpy(sim->ticket.discovery, row.discovery, sizeof sim->ticket.discovery);
-    msy_prng_fill(&sim->prng, sim->ticket.invite_seed, sizeof sim->ticket.invite_seed);
-    memcpy(sim->ticket.name, space_name, sizeof space_name);
-    msy_sign_public(invite, sim->ticket.invite_seed);
+    struct msy_ticket *ticket = &sim->tickets[sim->chosen];
+    memset(ticket, 0, sizeof *ticket);
+    memcpy(ticket->space, row.id, sizeof ticket->space);
+    memcpy(ticket->founder, row.founder, sizeof ticket->founder);
+    memcpy(ticket->nonce, row.nonce, sizeof ticket->nonce);
+    memcpy(ticket->discovery, row.discovery, sizeof ticket->discovery);
+    msy_prng_fill(&sim->prng, ticket->invite_seed, sizeof ticket->invite_seed);
+    memcpy(ticket->name, space_names[sim->chosen], sizeof space_names[0]);
+    msy_sign_public(invite, ticket->invite_seed);
     msy_buf_init(&record, &sim->alloc, SPACE_RECORD_BYTES_MAX);
     status = space_record_numbers(&record, numbers, 4, 0);
     if (status == MESHSYNC_OK) {
@@ -106,19 +108,21 @@ meshsync_status meshsync_sim_space_create(meshsync_sim *sim, uint32_t node, mesh
 {
     struct msy_sim_node *found = NULL;
     meshsync_status status = space_node(sim, node, &found, error);
-    if (status == MESHSYNC_OK && sim->has_space) {
+    if (status == MESHSYNC_OK && sim->has_space[sim->chosen]) {
         status = msy_fail(error, MESHSYNC_E_STATE, "there is a space");
     }
     if (status != MESHSYNC_OK) {
         return status;
     }
     struct msy_replica_event event = {.type = MSY_REPLICA_CREATE,
-                                      .bytes = msy_key_name(space_name)};
-    status = msy_sim_writer_now(found, &event, &found->space, error);
+                                      .bytes = msy_key_name(space_names[sim->chosen])};
+    uint32_t number = 0;
+    status = msy_sim_writer_now(found, &event, &number, error);
     if (status == MESHSYNC_OK) {
+        msy_sim_node_set_space(found, number);
         status = space_invite(found, error);
     }
-    sim->has_space = status == MESHSYNC_OK;
+    sim->has_space[sim->chosen] = status == MESHSYNC_OK;
     return status;
 }
 
@@ -126,7 +130,7 @@ meshsync_status meshsync_sim_space_join(meshsync_sim *sim, uint32_t node, meshsy
 {
     struct msy_sim_node *found = NULL;
     meshsync_status status = space_node(sim, node, &found, error);
-    if (status == MESHSYNC_OK && !sim->has_space) {
+    if (status == MESHSYNC_OK && !sim->has_space[sim->chosen]) {
         status = msy_fail(error, MESHSYNC_E_STATE, "there is no space");
     }
     if (status == MESHSYNC_OK && found->space != 0) {
@@ -135,8 +139,52 @@ meshsync_status meshsync_sim_space_join(meshsync_sim *sim, uint32_t node, meshsy
     if (status != MESHSYNC_OK) {
         return status;
     }
-    struct msy_replica_event event = {.type = MSY_REPLICA_JOIN, .ticket = &sim->ticket};
-    return msy_sim_writer_now(found, &event, &found->space, error);
+    struct msy_replica_event event = {.type = MSY_REPLICA_JOIN,
+                                      .ticket = &sim->tickets[sim->chosen]};
+    uint32_t number = 0;
+    status = msy_sim_writer_now(found, &event, &number, error);
+    if (status == MESHSYNC_OK) {
+        msy_sim_node_set_space(found, number);
+    }
+    return status;
+}
+
+meshsync_status meshsync_sim_space_leave(meshsync_sim *sim, uint32_t node, meshsync_error *error)
+{
+    struct msy_sim_node *found = NULL;
+    meshsync_status status = space_node(sim, node, &found, error);
+    if (status == MESHSYNC_OK && found->space == 0) {
+        status = msy_fail(error, MESHSYNC_E_STATE, "node %u is not in the space", node);
+    }
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
+    struct msy_replica_event event = {.type = MSY_REPLICA_LEAVE, .space = found->space, .erase = 1};
+    status = msy_sim_writer_now(found, &event, NULL, error);
+    if (status == MESHSYNC_OK) {
+        msy_sim_node_set_space(found, 0);
+        sim->stats.spaces_left += 1;
+    }
+    return status;
+}
+
+meshsync_status meshsync_sim_space_select(meshsync_sim *sim, uint32_t space)
+{
+    msy_sim_read_end(sim);
+    if (space >= MESHSYNC_SIM_SPACES_MAX) {
+        return MESHSYNC_E_INVALID;
+    }
+    sim->chosen = space;
+    for (uint32_t i = 0; i < sim->nodes_count; i++) {
+        sim->nodes[i]->space = sim->nodes[i]->spaces[space];
+    }
+    return MESHSYNC_OK;
+}
+
+int32_t meshsync_sim_space_has(const meshsync_sim *sim, uint32_t node)
+{
+    const struct msy_sim_node *found = msy_sim_node(sim, node);
+    return found != NULL && found->space != 0 ? 1 : 0;
 }
 
 meshsync_status meshsync_sim_collection_create(meshsync_sim *sim, uint32_t node,

@@ -32,7 +32,9 @@ static void writer_arrange(struct msy_sim_node *node)
         return;
     }
     node->writer_due = true;
-    msy_sim_at(node->sim, &event, msy_sim_between(node->sim, 1, node->sim->options.commit_us_max));
+    uint64_t us_max =
+        node->commit_us_max != 0 ? node->commit_us_max : node->sim->options.commit_us_max;
+    msy_sim_at(node->sim, &event, msy_sim_between(node->sim, 1, us_max));
 }
 
 void msy_sim_work_push(struct msy_sim_node *node, struct msy_sim_work *work)
@@ -186,6 +188,12 @@ static void writer_tell(struct msy_sim_node *node, struct msy_sim_work **batch, 
     }
 }
 
+static bool writer_may_fail(meshsync_status status)
+{
+    return status == MESHSYNC_E_STORE_FULL || status == MESHSYNC_E_IO ||
+           status == MESHSYNC_E_NO_MEMORY;
+}
+
 /* The store could not commit: whoever waits is told, and the node begins again from what is
  * durable, as a process would that hung up on its peers. */
 static void writer_failed(struct msy_sim_node *node, struct msy_sim_work **batch, uint32_t count,
@@ -195,7 +203,8 @@ static void writer_failed(struct msy_sim_node *node, struct msy_sim_work **batch
     meshsync_error error = {0};
     sim->stats.store_full += status == MESHSYNC_E_STORE_FULL ? 1 : 0;
     sim->stats.store_io += status == MESHSYNC_E_IO ? 1 : 0;
-    if (status != MESHSYNC_E_STORE_FULL && status != MESHSYNC_E_IO) {
+    sim->stats.memory_out += status == MESHSYNC_E_NO_MEMORY ? 1 : 0;
+    if (!writer_may_fail(status)) {
         msy_sim_break(sim, status, "a batch failed");
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -207,7 +216,7 @@ static void writer_failed(struct msy_sim_node *node, struct msy_sim_work **batch
     }
     msy_sim_node_stop(node, true);
     status = msy_sim_node_start(node, &error);
-    if (status == MESHSYNC_E_STORE_FULL || status == MESHSYNC_E_IO) {
+    if (writer_may_fail(status)) {
         return; /* It stays down until somebody starts it again. */
     }
     if (status != MESHSYNC_OK) {
@@ -215,12 +224,23 @@ static void writer_failed(struct msy_sim_node *node, struct msy_sim_work **batch
     }
 }
 
+bool msy_sim_writer_died(struct msy_sim_node *node)
+{
+    bool died = msy_store_memory_failed(node->store);
+    node->sim->stats.crashes += died ? 1 : 0;
+    node->sim->stats.crashes_at += died ? 1 : 0;
+    msy_store_memory_fail_at(node->store, 0);
+    return died;
+}
+
 static void writer_crash(struct msy_sim_node *node, struct msy_sim_work **batch, uint32_t count)
 {
-    bool after = node->crash_kind == MESHSYNC_SIM_KILL_AFTER;
-    node->sim->stats.crashes += 1;
-    node->sim->stats.crashes_after += after ? 1 : 0;
-    node->sim->stats.crashes_before += after ? 0 : 1;
+    if (node->crash_armed) {
+        bool after = node->crash_kind == MESHSYNC_SIM_KILL_AFTER;
+        node->sim->stats.crashes += 1;
+        node->sim->stats.crashes_after += after ? 1 : 0;
+        node->sim->stats.crashes_before += after ? 0 : 1;
+    }
     for (uint32_t i = 0; i < count; i++) {
         if (batch[i]->event.type == MSY_REPLICA_COMMIT) {
             writer_answer(node, batch[i], MESHSYNC_E_CANCELLED, NULL);
@@ -250,11 +270,18 @@ void msy_sim_writer_run(struct msy_sim_node *node)
     meshsync_status status =
         msy_replica_step(node->replica, events, count, msy_sim_node_unix_ms(node), NULL, NULL,
                          &node->replica_effects);
+    if (status != MESHSYNC_OK && msy_store_memory_failed(node->store)) {
+        node->crash_armed = false;
+        (void)msy_sim_writer_died(node);
+        writer_crash(node, batch, count);
+        return;
+    }
     if (status != MESHSYNC_OK) {
         writer_failed(node, batch, count, status);
         return;
     }
     node->sim->stats.commits += 1;
+    node->sim->stats.slow_commits += node->commit_us_max != 0 ? 1 : 0;
     if (node->crash_armed) {
         writer_crash(node, batch, count);
         return;
@@ -278,7 +305,11 @@ meshsync_status msy_sim_writer_now(struct msy_sim_node *node, struct msy_replica
     status = msy_replica_step(node->replica, event, 1, msy_sim_node_unix_ms(node), NULL, NULL,
                               &node->replica_effects);
     if (status != MESHSYNC_OK) {
-        writer_failed(node, NULL, 0, status);
+        if (msy_sim_writer_died(node)) {
+            msy_sim_node_stop(node, true);
+        } else {
+            writer_failed(node, NULL, 0, status);
+        }
         return msy_fail(error, status, "the store of node %u", node->index);
     }
     node->sim->stats.commits += 1;

@@ -133,6 +133,11 @@ enum msy_store_fault {
     MSY_STORE_FAULT_COMMIT_IO = 2, /* Commits give E_IO and change nothing. */
 };
 void msy_store_memory_fault(struct msy_store *store, enum msy_store_fault fault);
+/* Tests: the process ends at this one of the next actions that change something, the commit
+ * included: it and all after it are E_IO. 0: never. */
+void msy_store_memory_fail_at(struct msy_store *store, uint64_t actions);
+/* Did it come to that? */
+bool msy_store_memory_failed(struct msy_store *store);
 /* A second memory store with the same content as the last commit: a clone, or a backup. */
 meshsync_status msy_store_memory_clone(struct msy_store *store, struct msy_store **clone);
 

@@ -40,6 +40,8 @@ struct memory_store {
     bool writing;
     uint64_t last_txn_id;
     enum msy_store_fault fault;
+    uint64_t fail_at; /* Actions of the writer until one fails, and all after it; 0: never. */
+    bool failed;
     struct msy_treap_pool pool; /* Of the writer: nodes that its next change may need. */
 };
 
@@ -141,14 +143,28 @@ static void memory_abort(struct msy_store_txn *base)
     memory_end(memory_txn(base));
 }
 
+/* Counts an action that changes something; false when the process ends at it. */
+static bool memory_acts(struct memory_store *store)
+{
+    (void)pthread_mutex_lock(&store->lock);
+    if (store->fail_at > 0) {
+        store->fail_at -= 1;
+        store->failed = store->failed || store->fail_at == 0;
+    }
+    bool good = !store->failed;
+    (void)pthread_mutex_unlock(&store->lock);
+    return good;
+}
+
 static meshsync_status memory_commit(struct msy_store_txn *base)
 {
     struct memory_txn *txn = memory_txn(base);
     struct memory_store *store = txn->store;
     meshsync_status status = MESHSYNC_OK;
     if (base->mode == MSY_TXN_WRITE) {
+        bool acts = memory_acts(store);
         (void)pthread_mutex_lock(&store->lock);
-        if (store->fault == MSY_STORE_FAULT_COMMIT_IO) {
+        if (store->fault == MSY_STORE_FAULT_COMMIT_IO || !acts) {
             status = MESHSYNC_E_IO;
         } else {
             /* The old version goes with the transaction. */
@@ -185,6 +201,9 @@ static meshsync_status memory_reserve(struct msy_store_txn *base, enum msy_table
 {
     struct memory_txn *txn = memory_txn(base);
     struct msy_treap *tree = &txn->version.tables[table];
+    if (!memory_acts(txn->store)) {
+        return MESHSYNC_E_IO;
+    }
     /* The reserve of a real store is what this fault leaves. */
     if (memory_fault(txn->store) == MSY_STORE_FAULT_FULL && !base->uses_reserve) {
         return MESHSYNC_E_STORE_FULL;
@@ -205,6 +224,9 @@ static meshsync_status memory_del(struct msy_store_txn *base, enum msy_table tab
                                   meshsync_bytes key)
 {
     struct memory_txn *txn = memory_txn(base);
+    if (!memory_acts(txn->store)) {
+        return MESHSYNC_E_IO;
+    }
     return msy_treap_del(&txn->version.tables[table], &txn->store->pool, key);
 }
 
@@ -347,6 +369,31 @@ void msy_store_memory_fault(struct msy_store *base, enum msy_store_fault fault)
     (void)pthread_mutex_lock(&store->lock);
     store->fault = fault;
     (void)pthread_mutex_unlock(&store->lock);
+}
+
+void msy_store_memory_fail_at(struct msy_store *base, uint64_t actions)
+{
+    MSY_ASSERT(base->ops == &memory_ops);
+    if (base->ops != &memory_ops) {
+        return;
+    }
+    struct memory_store *store = memory_store(base);
+    (void)pthread_mutex_lock(&store->lock);
+    store->fail_at = actions;
+    store->failed = false;
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+bool msy_store_memory_failed(struct msy_store *base)
+{
+    if (base->ops != &memory_ops) {
+        return false;
+    }
+    struct memory_store *store = memory_store(base);
+    (void)pthread_mutex_lock(&store->lock);
+    bool failed = store->failed;
+    (void)pthread_mutex_unlock(&store->lock);
+    return failed;
 }
 
 meshsync_status msy_store_memory_clone(struct msy_store *base, struct msy_store **clone)

@@ -24,6 +24,10 @@ void model_init(struct model *model, const uint8_t founder[32])
     model->changes = calloc(model->cap, sizeof *model->changes);
     assert(model->changes != NULL);
     memcpy(model->founder, founder, sizeof model->founder);
+    for (uint32_t i = 0; i < MODEL_BUCKETS; i++) {
+        model->by_bytes[i] = -1;
+        model->by_seq[i] = -1;
+    }
 }
 
 void model_fini(struct model *model)
@@ -39,10 +43,29 @@ void model_fini(struct model *model)
 void model_truncate(struct model *model, uint32_t count)
 {
     assert(count <= model->count);
+    for (uint32_t i = model->count; i > count; i--) { /* The newest comes first in its bucket. */
+        const struct model_change *change = &model->changes[i - 1];
+        model->by_bytes[change->bucket_bytes] = change->next_bytes;
+        model->by_seq[change->bucket_seq] = change->next_seq;
+    }
     if (count < model->count) {
         model->ops_count = model->changes[count].ops_first;
         model->count = count;
     }
+}
+
+static uint32_t model_bucket(const uint8_t *bytes, size_t len, uint64_t more)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ more; /* FNV-1a. */
+    for (size_t i = 0; i < len; i++) {
+        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+    }
+    return (uint32_t)((hash ^ hash >> 32) % MODEL_BUCKETS);
+}
+
+static uint32_t model_bucket_seq(const struct msy_actor *actor, uint64_t seq)
+{
+    return model_bucket(actor->id, sizeof actor->id, seq << 1);
 }
 
 int32_t model_find_hash(const struct model *model, const uint8_t hash[32])
@@ -58,13 +81,15 @@ int32_t model_find_hash(const struct model *model, const uint8_t hash[32])
 int32_t model_find(const struct model *model, const struct msy_actor *actor, uint64_t seq,
                    const uint8_t *prefix, size_t prefix_len)
 {
-    for (uint32_t i = model->count; i > 0; i--) {
-        const struct model_change *change = &model->changes[i - 1];
+    int32_t at = model->by_seq[model_bucket_seq(actor, seq)];
+    while (at >= 0) {
+        const struct model_change *change = &model->changes[at];
         if (change->parsed.header.seq == seq &&
             msy_actor_equal(&change->parsed.header.actor, actor) &&
             (prefix_len == 0 || memcmp(change->hash, prefix, prefix_len) == 0)) {
-            return (int32_t)(i - 1);
+            return at;
         }
+        at = change->next_seq;
     }
     return -1;
 }
@@ -105,6 +130,13 @@ static void model_name_device(const struct model *model, struct model_change *ch
 
 int32_t model_add(struct model *model, meshsync_bytes bytes)
 {
+    uint32_t bucket = model_bucket(bytes.data, bytes.len, 0);
+    for (int32_t i = model->by_bytes[bucket]; i >= 0; i = model->changes[i].next_bytes) {
+        const struct model_change *known = &model->changes[i];
+        if (msy_bytes_equal((meshsync_bytes){known->bytes, known->bytes_len}, bytes)) {
+            return i;
+        }
+    }
     assert(model->count < model->cap);
     struct model_change *change = &model->changes[model->count];
     if (model->count == model->made) {
@@ -132,6 +164,12 @@ int32_t model_add(struct model *model, meshsync_bytes bytes)
     model_name_device(model, change);
     change->ops_first = model->ops_count;
     model->ops_count += change->parsed.ops_count;
+    change->bucket_bytes = bucket;
+    change->bucket_seq = model_bucket_seq(&change->parsed.header.actor, change->parsed.header.seq);
+    change->next_bytes = model->by_bytes[bucket];
+    change->next_seq = model->by_seq[change->bucket_seq];
+    model->by_bytes[bucket] = (int32_t)model->count;
+    model->by_seq[change->bucket_seq] = (int32_t)model->count;
     model->count += 1;
     return (int32_t)(model->count - 1);
 }
@@ -381,13 +419,27 @@ static bool model_vector_covers(const struct model *model, meshsync_bytes vector
     return false;
 }
 
+/* Has a change an op of this collection at or below the path? */
+static bool model_touches(const struct model_change *change, meshsync_bytes name,
+                          meshsync_bytes path)
+{
+    for (uint32_t k = 0; k < change->parsed.ops_count; k++) {
+        const struct msy_op *op = &change->parsed.ops[k];
+        if (model_below(op->path, path) &&
+            msy_bytes_equal(change->parsed.collections[op->collection], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void model_clear(const struct model *model, const struct model_set *accepted,
                         uint32_t killer, const struct msy_op *op, uint8_t *dead)
 {
     meshsync_bytes name = model->changes[killer].parsed.collections[op->collection];
     for (uint32_t i = 0; i < model->count; i++) {
         const struct model_change *change = &model->changes[i];
-        if (!model_set_has(accepted, i) ||
+        if (!model_set_has(accepted, i) || !model_touches(change, name, op->path) ||
             !model_vector_covers(model, op->payload, &change->parsed.header)) {
             continue;
         }

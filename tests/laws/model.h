@@ -12,7 +12,11 @@
 
 #include "wire/change.h"
 
-enum { MODEL_SET_WORDS = 64, MODEL_CHANGES_MAX = MODEL_SET_WORDS * 64 };
+enum {
+    MODEL_SET_WORDS = 64,
+    MODEL_CHANGES_MAX = MODEL_SET_WORDS * 64,
+    MODEL_BUCKETS = 2 * MODEL_CHANGES_MAX /* Of the tables that find changes. */
+};
 
 /* A subset of the universe, by index. */
 struct model_set {
@@ -26,7 +30,9 @@ struct model_change {
     uint8_t hash[32];
     uint8_t device[32]; /* Of the epoch; copied on from seq 1 when that is known. */
     bool has_device;
-    uint32_t ops_first; /* Number of its first op among all ops of the universe. */
+    uint32_t bucket_bytes, bucket_seq;
+    int32_t next_bytes, next_seq; /* Older ones in these buckets; -1: none. */
+    uint32_t ops_first;           /* Number of its first op among all ops of the universe. */
     uint32_t causes_count;
     int32_t causes[MSY_CHANGE_HEADS_MAX + 1]; /* Indexes; -1: not in the universe (yet). */
 };
@@ -38,6 +44,8 @@ struct model {
     uint32_t count, cap, made;
     uint32_t ops_count;
     uint8_t founder[32];
+    /* The newest change of each bucket, or -1: by all its bytes, and by actor and seq. */
+    int32_t by_bytes[MODEL_BUCKETS], by_seq[MODEL_BUCKETS];
 };
 
 /* What a path shows: lines of bytes in one order, so that equal states give equal buffers. */

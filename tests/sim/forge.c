@@ -26,7 +26,7 @@ static void forge_first(struct forge *forge)
 {
     struct msy_change_header *header = &forge->header;
     memset(header, 0, sizeof *header);
-    memcpy(header->space, forge->sim->ticket.space, sizeof header->space);
+    memcpy(header->space, forge->sim->tickets[forge->sim->chosen].space, sizeof header->space);
     header->seq = 1;
     header->ordinal = 1;
     memcpy(header->device, msy_identity_public(forge->key->identity), sizeof header->device);

@@ -16,6 +16,7 @@ enum {
     WORLD_PAIRS = 3,
     WORLD_TOMBS_MAX = 128,
     WORLD_REPLIES_MAX = 256,
+    WORLD_KEYS = 3,
     WORLD_TEXT_MAX = 48
 };
 
@@ -65,13 +66,29 @@ struct world_node {
 struct world_counts {
     uint64_t acked, unknown, refused, refused_condition, unknown_kept, unknown_gone, lost_allowed;
     uint64_t siblings, merges, epochs, roots, clears, resets, explicit_changes, merged_changes;
-    uint64_t samples, replies, tombs, one_way, flaps, slow, skews, joins;
+    uint64_t samples, replies, tombs, one_way, flaps, slow, skews, joins, ops, too_new;
+};
+
+enum world_failing { FAILED_CAUGHT = 0, FAILED_TOLD = 1 };
+/* Called when a law is broken, before it is told and after. */
+typedef void (*world_failed_fn)(void *user, enum world_failing when, const char *format);
+
+struct world_setup {
+    uint64_t seed;
+    uint32_t nodes_count;
+    uint64_t keepalive_ms;
+    const char *program;
+    world_failed_fn failed; /* May be NULL. */
+    void *failed_user;
 };
 
 struct world {
     meshsync_sim *sim;
     struct model model;
     uint64_t seed;
+    uint32_t space;        /* Of the simulation. */
+    uint64_t members;      /* Bits: nodes that are to be in it. */
+    struct msy_prng draws; /* Of the step at hand. */
     struct world_node nodes[MESHSYNC_SIM_NODES_MAX];
     uint32_t base_count;          /* Changes of the beginning. */
     struct model_set may_be_lost; /* Changes whose only copies were on a disk that was lost. */
@@ -88,10 +105,20 @@ struct world {
     struct world_counts counts;
     bool loud;
     const char *program;
+    world_failed_fn failed;
+    void *failed_user;
 };
 
 /* A mesh of nodes, all in one space with the collections of world_table. */
-void world_open(struct world *world, uint64_t seed, uint32_t nodes_count);
+void world_open(struct world *world, const struct world_setup *setup);
+/* A second space of the same mesh, some of whose nodes are in it. */
+void world_open_beside(struct world *world, struct world *first, const struct world_setup *setup);
+/* From here on the simulation speaks of this world's space; the functions below do it. */
+void world_enter(struct world *world);
+/* Is a node to be in this space, and not gone for ever? */
+bool world_member(const struct world *world, uint32_t node);
+/* And is it? */
+bool world_holds(const struct world *world, uint32_t node);
 void world_close(struct world *world);
 /* Says what went wrong and how to repeat it, and fails the test. */
 void world_fail(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -99,6 +126,16 @@ void world_note(struct world *world, const char *format, ...) __attribute__((for
 void world_run(struct world *world, uint64_t ms);
 uint32_t world_draw(struct world *world, uint32_t bound);
 bool world_chance(struct world *world, uint32_t percent);
+
+void world_must(struct world *world, meshsync_status status, const char *what);
+
+struct world_path {
+    char texts[3][WORLD_TEXT_MAX];
+    meshsync_bytes parts[3];
+    meshsync_path path;
+};
+/* The first count texts as a path. */
+const meshsync_path *world_path(struct world_path *path, uint32_t count);
 
 /* One client does one thing at a node that is up. */
 void world_act(struct world *world, uint32_t node);
@@ -113,7 +150,9 @@ void world_forsake(struct world *world, uint32_t node);
 void world_renew(struct world *world, uint32_t node);
 /* What must hold at any moment. */
 void world_sample(struct world *world);
+/* The quiet phase: all come together in time, and then are silent. */
+void world_settle(struct world *world, uint64_t ms_max);
 /* What must hold when all is quiet. */
-void world_finish(struct world *world, uint64_t ms_max);
+void world_finish(struct world *world);
 
 #endif
