@@ -8,6 +8,7 @@ TESTS := \
     tests/conform/test_store_memory.c \
     tests/conform/test_store_random.c \
     tests/conform/test_store_threads.c \
+    tests/fault/test_store_fails.c \
     tests/laws/test_schedules.c \
     tests/laws/test_small_scope.c \
     tests/sim/test_scenarios.c \
@@ -43,9 +44,11 @@ TESTS := \
     tests/unit/wire/test_msgpack.c \
     tests/unit/wire/test_vectors.c
 TEST_SUPPORT := \
+    tests/fault/fail_store.c \
     tests/laws/lab.c \
     tests/laws/lab_check.c \
     tests/laws/model.c \
+    tests/laws/schedule.c \
     tests/laws/show.c \
     tests/sim/forge.c \
     tests/sim/reached.c \

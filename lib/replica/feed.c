@@ -71,8 +71,12 @@ meshsync_status msy_feed_init(struct msy_feed_reader *feed, struct msy_alloc *al
     }
     meshsync_status status =
         msy_store_get(txn, MSY_TABLE_META, msy_key_name(MSY_META_STORE_ID), &id);
-    if (status != MESHSYNC_OK || id.len != sizeof feed->store_id) {
-        return msy_fail(error, MESHSYNC_E_STORE_CORRUPT, "the store's id cannot be read");
+    if (status == MESHSYNC_E_NOT_FOUND ||
+        (status == MESHSYNC_OK && id.len != sizeof feed->store_id)) {
+        status = MESHSYNC_E_STORE_CORRUPT;
+    }
+    if (status != MESHSYNC_OK) {
+        return msy_fail(error, status, "the store's id cannot be read");
     }
     memcpy(feed->store_id, id.data, sizeof feed->store_id);
     feed->change = (struct msy_change *)msy_new(alloc, sizeof *feed->change);
@@ -116,14 +120,16 @@ static meshsync_status feed_load(struct msy_feed_reader *feed, struct msy_store_
     }
     msy_buf_reset(&feed->copy);
     meshsync_status status = msy_buf_append(&feed->copy, record.change.data, record.change.len);
-    if (status == MESHSYNC_OK) {
-        status = msy_change_parse(feed->change, msy_buf_bytes(&feed->copy), NULL);
+    if (status != MESHSYNC_OK) {
+        return status;
     }
-    if (status == MESHSYNC_OK) {
-        status = msy_history_epoch(txn, feed->space, &feed->change->header.actor, &epoch);
-    }
+    status = msy_change_parse(feed->change, msy_buf_bytes(&feed->copy), NULL);
     if (status != MESHSYNC_OK) {
         return status == MESHSYNC_E_NO_MEMORY ? status : MESHSYNC_E_STORE_CORRUPT;
+    }
+    status = msy_history_epoch(txn, feed->space, &feed->change->header.actor, &epoch);
+    if (status != MESHSYNC_OK) { /* The first change of an actor comes before its others. */
+        return status == MESHSYNC_E_NOT_FOUND ? MESHSYNC_E_STORE_CORRUPT : status;
     }
     memcpy(feed->device, epoch.device, sizeof feed->device);
     feed->local = (record.flags & MSY_RECORD_LOCAL) != 0;

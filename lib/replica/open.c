@@ -66,13 +66,19 @@ static meshsync_status open_check(struct msy_replica *replica, bool *fresh, mesh
                         (unsigned)MSY_SCHEMA_VERSION);
     }
     status = msy_store_get(replica->txn, MSY_TABLE_META, msy_key_name(MSY_META_STORE_ID), &value);
-    if (status == MESHSYNC_OK && value.len == sizeof replica->store_id) {
+    if (status == MESHSYNC_OK && value.len != sizeof replica->store_id) {
+        status = MESHSYNC_E_STORE_CORRUPT;
+    }
+    if (status == MESHSYNC_OK) {
         memcpy(replica->store_id, value.data, sizeof replica->store_id);
         status =
             msy_store_get(replica->txn, MSY_TABLE_META, msy_key_name(MSY_META_IDENTITY), &value);
     }
-    if (status != MESHSYNC_OK || value.len != 32) {
-        return msy_fail(error, MESHSYNC_E_STORE_CORRUPT, "the store's first records are damaged");
+    if (status == MESHSYNC_E_NOT_FOUND || (status == MESHSYNC_OK && value.len != 32)) {
+        status = MESHSYNC_E_STORE_CORRUPT;
+    }
+    if (status != MESHSYNC_OK) {
+        return msy_fail(error, status, "the store's first records cannot be read");
     }
     if (memcmp(value.data, msy_identity_public(replica->identity), 32) != 0) {
         return msy_fail(error, MESHSYNC_E_INVALID, "the store belongs to another identity");
@@ -110,7 +116,10 @@ static meshsync_status open_space(struct msy_replica *replica, uint32_t number,
     }
     status = msy_store_get(replica->txn, MSY_TABLE_SPACES,
                            msy_key_space(key, number, MSY_SPACE_ROW_CHANGES), &value);
-    if (status == MESHSYNC_OK && value.len == 8) {
+    if (status == MESHSYNC_OK && value.len != 8) {
+        return MESHSYNC_E_STORE_CORRUPT;
+    }
+    if (status == MESHSYNC_OK) {
         space->changes = msy_get_be64(value.data);
     }
     return status == MESHSYNC_E_NOT_FOUND ? MESHSYNC_OK : status;

@@ -25,12 +25,15 @@ struct receive_counts {
     uint32_t accepted, duplicate, pending, rejected;
 };
 
-static bool receive_verify(struct msy_replica *replica, meshsync_bytes header_bytes,
-                           const uint8_t *signature, const uint8_t device[32])
+static meshsync_status receive_verify(struct msy_replica *replica, meshsync_bytes header_bytes,
+                                      const uint8_t *signature, const uint8_t device[32],
+                                      bool *good)
 {
     msy_buf_reset(&replica->record);
-    return msy_change_signed_bytes(header_bytes, &replica->record) == MESHSYNC_OK &&
-           msy_verify_once(replica->verified, signature, msy_buf_bytes(&replica->record), device);
+    meshsync_status status = msy_change_signed_bytes(header_bytes, &replica->record);
+    *good = status == MESHSYNC_OK &&
+            msy_verify_once(replica->verified, signature, msy_buf_bytes(&replica->record), device);
+    return status;
 }
 
 /* Header, hash, and whether it is here already. A seq 1 makes its actor's device known. */
@@ -79,32 +82,41 @@ static meshsync_status receive_device(struct msy_replica *replica, uint32_t spac
     return msy_replica_device(replica, space, &header->actor, device);
 }
 
-static void receive_check(struct msy_replica *replica, struct msy_space_state *space,
-                          struct receive_item *item)
+/* Whoever brought it may have forged it, but a store or memory that fails proves nothing. */
+static meshsync_status receive_check(struct msy_replica *replica, struct msy_space_state *space,
+                                     struct receive_item *item)
 {
     meshsync_bytes header_bytes;
     meshsync_bytes body;
     const uint8_t *signature = NULL;
     uint8_t device[32];
     if (item->proven || item->checked) {
-        return;
+        return MESHSYNC_OK;
     }
-    if (msy_change_parse_header(item->bytes, &replica->header, &header_bytes, &signature, &body) !=
-            MESHSYNC_OK ||
-        receive_device(replica, space->number, &replica->header, device) != MESHSYNC_OK) {
-        return; /* Its first change is missing: it will wait for that. */
+    /* It was parsed before. */
+    meshsync_status status =
+        msy_change_parse_header(item->bytes, &replica->header, &header_bytes, &signature, &body);
+    if (status == MESHSYNC_OK) {
+        status = receive_device(replica, space->number, &replica->header, device);
     }
-    item->checked = true;
-    item->proven = receive_verify(replica, header_bytes, signature, device);
+    if (status == MESHSYNC_E_NOT_FOUND) {
+        return MESHSYNC_OK; /* Its first change is missing: it will wait for that. */
+    }
+    if (status == MESHSYNC_OK) {
+        item->checked = true;
+        status = receive_verify(replica, header_bytes, signature, device, &item->proven);
+    }
+    return status;
 }
 
 /* One signature proves a run: from the end, each change that a proven successor names is proven. */
-static void receive_prove(struct msy_replica *replica, struct msy_space_state *space,
-                          struct receive_item *items, uint32_t count)
+static meshsync_status receive_prove(struct msy_replica *replica, struct msy_space_state *space,
+                                     struct receive_item *items, uint32_t count)
 {
+    meshsync_status status = MESHSYNC_OK;
     const struct receive_item *last[RECEIVE_ACTORS_MAX];
     uint32_t actors = 0;
-    for (uint32_t k = count; k > 0; k--) {
+    for (uint32_t k = count; k > 0 && status == MESHSYNC_OK; k--) {
         struct receive_item *item = &items[k - 1];
         uint32_t slot = 0;
         if (item->duplicate) {
@@ -117,13 +129,14 @@ static void receive_prove(struct msy_replica *replica, struct msy_space_state *s
             memcmp(last[slot]->prev, item->tip.hash, sizeof item->prev) == 0) {
             item->proven = true;
         } else {
-            receive_check(replica, space, item);
+            status = receive_check(replica, space, item);
         }
         if (slot < RECEIVE_ACTORS_MAX) {
             actors += slot == actors ? 1 : 0;
             last[slot] = item;
         }
     }
+    return status;
 }
 
 static meshsync_status receive_wait(struct msy_replica *replica,
@@ -323,22 +336,24 @@ static meshsync_status receive_apply(struct msy_replica *replica, struct msy_spa
 
 /* Its own signature fails, but its successors may be waiting for it: one that verifies proves
  * it. */
-static void receive_look_ahead(struct msy_replica *replica, struct msy_space_state *space,
-                               struct receive_item *item)
+static meshsync_status receive_look_ahead(struct msy_replica *replica,
+                                          struct msy_space_state *space, struct receive_item *item)
 {
+    meshsync_status status = MESHSYNC_OK;
     struct msy_tip tip = item->tip;
-    while (!item->proven) {
+    while (!item->proven && status == MESHSYNC_OK) {
         const struct msy_pending_item *next =
             msy_pending_successor(&replica->pending, space->number, &tip);
         if (next == NULL) {
-            return;
+            return MESHSYNC_OK;
         }
         struct receive_item later = {
             .bytes = msy_bytes(next->bytes, next->len), .tip = next->tip, .proven = next->proven};
-        receive_check(replica, space, &later);
+        status = receive_check(replica, space, &later);
         item->proven = later.proven;
         tip = later.tip;
     }
+    return status;
 }
 
 /* What is missing before the change may be applied? *waits says that it was put aside. */
@@ -355,7 +370,10 @@ static meshsync_status receive_gate(struct msy_replica *replica, struct msy_spac
     *waits = true;
     if (missing.seq != 0) {
         bool own_chain = msy_actor_equal(&missing.actor, &header->actor);
-        receive_check(replica, space, item);
+        status = receive_check(replica, space, item);
+        if (status != MESHSYNC_OK) {
+            return status;
+        }
         status = receive_wait(replica, space, item, MSY_PENDING_CAUSE, &missing, 0);
         if (status == MESHSYNC_OK && own_chain && item->proven &&
             msy_pending_proven(&replica->pending, space->number, &missing)) {
@@ -364,8 +382,13 @@ static meshsync_status receive_gate(struct msy_replica *replica, struct msy_spac
         return status == MESHSYNC_OK ? receive_report_missing(replica, space->number, &missing)
                                      : status;
     }
-    receive_check(replica, space, item);
-    receive_look_ahead(replica, space, item);
+    status = receive_check(replica, space, item);
+    if (status == MESHSYNC_OK) {
+        status = receive_look_ahead(replica, space, item);
+    }
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
     if (!item->proven) {
         return receive_wait(replica, space, item, MSY_PENDING_PROOF, NULL, 0);
     }
@@ -388,15 +411,20 @@ static meshsync_status receive_one(struct msy_replica *replica, struct msy_space
 {
     bool flag = false;
     uint64_t lsn = 0;
+    meshsync_status status = MESHSYNC_OK;
     if (!item->duplicate) { /* It may stand twice in one delivery. */
-        item->duplicate = msy_history_find(replica->txn, space->number, &item->tip.actor,
-                                           item->tip.seq, item->tip.hash, &lsn) == MESHSYNC_OK;
+        status = msy_history_find(replica->txn, space->number, &item->tip.actor, item->tip.seq,
+                                  item->tip.hash, &lsn);
+        item->duplicate = status == MESHSYNC_OK;
+        if (status != MESHSYNC_OK && status != MESHSYNC_E_NOT_FOUND) {
+            return status;
+        }
     }
     if (item->duplicate) {
         counts->duplicate += 1;
         return MESHSYNC_OK;
     }
-    meshsync_status status = msy_change_parse(&replica->change, item->bytes, NULL);
+    status = msy_change_parse(&replica->change, item->bytes, NULL);
     if (status == MESHSYNC_E_NO_MEMORY) {
         return status;
     }
@@ -502,7 +530,9 @@ meshsync_status msy_receive_changes(struct msy_replica *replica, struct msy_spac
     meshsync_status status = receive_split(replica, space, event->bytes, items, count, &count);
     bool malformed = status == MESHSYNC_E_PROTOCOL;
     status = malformed ? MESHSYNC_OK : status;
-    receive_prove(replica, space, items, count);
+    if (status == MESHSYNC_OK) {
+        status = receive_prove(replica, space, items, count);
+    }
     for (uint32_t i = 0; i < count && status == MESHSYNC_OK; i++) {
         status = receive_one(replica, space, &items[i], &counts);
         if (status == MESHSYNC_OK && replica->pending.ready != NULL) {

@@ -181,6 +181,7 @@ meshsync_status msy_replica_collection(struct msy_replica *replica, struct msy_s
             struct msy_schema schema; /* Declared, but nothing was written to it yet. */
             meshsync_status declared = msy_schema_find(replica->txn, space->number, name, &schema);
             make = declared == MESHSYNC_OK;
+            status = declared == MESHSYNC_OK ? MESHSYNC_E_NOT_FOUND : declared;
         }
         if (status == MESHSYNC_E_NOT_FOUND && make) {
             status = replica_new_collection(replica, space, name, &number);

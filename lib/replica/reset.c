@@ -113,9 +113,12 @@ static meshsync_status reset_history(struct msy_commit *at, meshsync_bytes path,
         status = msy_history_record(at->replica->txn, lsn, &record);
         if (status == MESHSYNC_OK) {
             status = msy_change_parse(change, record.change, NULL);
+            status = status == MESHSYNC_OK || status == MESHSYNC_E_NO_MEMORY
+                         ? status
+                         : MESHSYNC_E_STORE_CORRUPT;
         }
-        if (status != MESHSYNC_OK) {
-            status = status == MESHSYNC_E_NO_MEMORY ? status : MESHSYNC_E_STORE_CORRUPT;
+        if (status != MESHSYNC_OK) { /* The leaf names it, so that it must be there. */
+            status = status == MESHSYNC_E_NOT_FOUND ? MESHSYNC_E_STORE_CORRUPT : status;
             break;
         }
         const struct reset_place place = {.collection = at->name, .path = path, .lsn = lsn};

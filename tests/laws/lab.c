@@ -99,17 +99,88 @@ static uint64_t lab_now(const struct lab *lab, const struct lab_replica *replica
     return (uint64_t)((int64_t)lab->now_ms + replica->skew_ms);
 }
 
+struct lab_early {
+    struct msy_tip tips[LAB_REQUESTS_MAX];
+    uint32_t count;
+};
+
+static void lab_on_early(void *user, const struct msy_replica_effects *early)
+{
+    struct lab_early *told = user;
+    for (uint32_t i = 0; i < early->count; i++) {
+        if (early->items[i].type == MSY_REPLICA_QUEUED && told->count < LAB_REQUESTS_MAX) {
+            told->tips[told->count++] = early->items[i].tip;
+        }
+    }
+}
+
+/* ---- failures below the replicas ---- */
+
+/* Draws whether, and where, what comes now meets a failure. */
+static void lab_arm(struct lab *lab)
+{
+    if (lab->plan == NULL) {
+        return;
+    }
+    uint64_t n = 0;
+    if (msy_prng_below(&lab->fail_prng, 100) < lab->fail_percent) {
+        /* Short and long distances alike: steps are of very different lengths. */
+        n = 1 +
+            msy_prng_below(&lab->fail_prng, 1 + msy_prng_below(&lab->fail_prng, lab->fail_ops_max));
+    }
+    fail_plan_at(lab->plan, n, (uint32_t)msy_prng_below(&lab->fail_prng, 12));
+    lab->plan->armed = true;
+}
+
+/* After a call that gave status: true when it failed as planned, which must be what it says, and
+ * without any trace in the store. */
+static bool lab_was_failed(struct lab *lab, struct lab_replica *replica, meshsync_status status,
+                           const uint8_t before[32])
+{
+    struct fail_plan *plan = lab->plan;
+    uint8_t after[32];
+    if (plan == NULL) {
+        return false;
+    }
+    plan->armed = false;
+    plan->left = 0;
+    if (!plan->fired) {
+        return false;
+    }
+    lab_note(lab, "%s failed with %s", fail_op_name(plan->op), meshsync_status_name(plan->status));
+    if (status != plan->status) {
+        lab_fail(lab, "%s of the store failed with %s, which came out as %s",
+                 fail_op_name(plan->op), meshsync_status_name(plan->status),
+                 meshsync_status_name(status));
+    }
+    fail_store_sum(replica->store, after);
+    if (memcmp(before, after, 32) != 0) {
+        lab_fail(lab, "what failed with %s changed the store", meshsync_status_name(status));
+    }
+    return true;
+}
+
 static void lab_machine_open(struct lab *lab, struct lab_replica *replica)
 {
+    uint8_t before[32] = {0};
     struct msy_replica_options options = {.alloc = &lab->alloc,
                                           .store = replica->store,
                                           .identity = replica->identity,
                                           .entropy = msy_prng_entropy(&replica->prng),
                                           .clock_ahead_ms_max = LAB_AHEAD_MS};
     meshsync_error error = {0};
+    meshsync_status status = MESHSYNC_OK;
     replica->fresh = true;
-    meshsync_status status =
-        msy_replica_open(&options, lab_now(lab, replica), &replica->machine, &error);
+    if (lab->plan != NULL) {
+        fail_store_sum(replica->store, before);
+    }
+    lab_arm(lab);
+    status = msy_replica_open(&options, lab_now(lab, replica), &replica->machine, &error);
+    if (lab_was_failed(lab, replica, status, before)) {
+        assert_null(replica->machine);
+        lab->reached.failed_openings += 1;
+        status = msy_replica_open(&options, lab_now(lab, replica), &replica->machine, &error);
+    }
     if (status != MESHSYNC_OK) {
         lab_fail(lab, "open: %s: %s", meshsync_status_name(status), error.message);
     }
@@ -158,14 +229,56 @@ static void lab_absorb(struct lab *lab, struct lab_replica *replica, uint64_t fi
     msy_store_abort(txn);
 }
 
+/* What a machine was given is forgotten with it, but for what is in events. */
+static void lab_give_again(struct lab *lab, struct lab_replica *replica,
+                           const struct msy_replica_event *events, uint32_t count)
+{
+    replica->given = replica->accepted;
+    for (uint32_t i = 0; i < count; i++) {
+        meshsync_bytes left = events[i].bytes;
+        while (events[i].type == MSY_REPLICA_CHANGES && left.len > 4) {
+            size_t len = msy_get_be32(left.data);
+            int32_t index = model_add(&lab->model, msy_bytes(left.data + 4, len));
+            model_set_put(&replica->given, (uint32_t)index);
+            left = msy_bytes(left.data + 4 + len, left.len - 4 - len);
+        }
+    }
+}
+
+/* The step, and the restart that follows when it fails. */
+static meshsync_status lab_try(struct lab *lab, struct lab_replica *replica,
+                               const struct msy_replica_event *events, uint32_t count,
+                               msy_replica_early_fn early, void *user)
+{
+    uint8_t before[32] = {0};
+    if (lab->plan != NULL) {
+        fail_store_sum(replica->store, before);
+    }
+    lab_arm(lab);
+    meshsync_status status = msy_replica_step(replica->machine, events, count,
+                                              lab_now(lab, replica), early, user, &lab->effects);
+    if (lab_was_failed(lab, replica, status, before)) {
+        assert_int_equal(lab->effects.count, 0);
+        lab->reached.failed_steps += 1;
+        msy_replica_close(replica->machine);
+        replica->machine = NULL;
+        lab_machine_open(lab, replica);
+        lab_give_again(lab, replica, events, count);
+        if (early == lab_on_early) { /* What was said before was of what failed. */
+            ((struct lab_early *)user)->count = 0;
+        }
+        status = msy_replica_step(replica->machine, events, count, lab_now(lab, replica), early,
+                                  user, &lab->effects);
+    }
+    return status;
+}
+
 static void lab_step(struct lab *lab, struct lab_replica *replica,
                      const struct msy_replica_event *events, uint32_t count,
                      msy_replica_early_fn early, void *user)
 {
     struct model_set expected;
-    meshsync_status status = msy_replica_step(replica->machine, events, count,
-                                              lab_now(lab, replica), early, user, &lab->effects);
-    lab_must(lab, status, "step");
+    lab_must(lab, lab_try(lab, replica, events, count, early, user), "step");
     for (uint32_t i = 0; i < lab->effects.count; i++) {
         const struct msy_replica_effect *effect = &lab->effects.items[i];
         if (effect->type == MSY_REPLICA_COMMITTED) {
@@ -432,21 +545,6 @@ static void lab_request_build(struct lab *lab, struct msy_request *request,
         struct msy_intent intent;
         lab_intent(&wanted->ops[i], &intent);
         lab_must(lab, msy_request_add(request, &intent), "build a request");
-    }
-}
-
-struct lab_early {
-    struct msy_tip tips[LAB_REQUESTS_MAX];
-    uint32_t count;
-};
-
-static void lab_on_early(void *user, const struct msy_replica_effects *early)
-{
-    struct lab_early *told = user;
-    for (uint32_t i = 0; i < early->count; i++) {
-        if (early->items[i].type == MSY_REPLICA_QUEUED && told->count < LAB_REQUESTS_MAX) {
-            told->tips[told->count++] = early->items[i].tip;
-        }
     }
 }
 
@@ -782,10 +880,14 @@ void lab_begin(struct lab *lab, uint64_t seed, uint32_t replicas_count)
     lab->payloads_made = 0;
     lab->now_ms = ((uint64_t)LAB_START_MS + 86400) * 1000;
     msy_prng_init(&lab->prng, seed);
+    msy_prng_init(&lab->fail_prng, ~seed);
     for (uint32_t i = 0; i < replicas_count; i++) {
         struct lab_replica *replica = &lab->replicas[i];
         *replica = lab->base[i];
         lab_must(lab, msy_store_memory_clone(lab->base[i].store, &replica->store), "clone");
+        if (lab->plan != NULL) {
+            replica->store = fail_store_open(replica->store, lab->plan);
+        }
         msy_prng_init(&replica->prng, seed * 16 + i);
         replica->skew_ms = (int64_t)msy_prng_below(&lab->prng, 20000) - 10000;
         lab_machine_open(lab, replica);

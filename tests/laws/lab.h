@@ -7,6 +7,7 @@
 #ifndef TESTS_LAWS_LAB_H
 #define TESTS_LAWS_LAB_H
 
+#include "fault/fail_store.h"
 #include "laws/model.h"
 #include "replica/read.h"
 #include "replica/replica.h"
@@ -82,6 +83,7 @@ struct lab_reached {
     uint64_t schedules, ops, changes, merged_changes, explicit_changes, conflicts_refused;
     uint64_t siblings, pending, duplicates, reopened, out_of_order, resets, clears, missing;
     uint64_t contexts, queued, verified, feeds, own_writes;
+    uint64_t failed_steps, failed_openings; /* By the plan. */
 };
 
 struct lab {
@@ -103,6 +105,10 @@ struct lab {
     struct lab_reached reached;
     uint32_t scratch[MODEL_CHANGES_MAX]; /* Lists of changes. */
     uint64_t payloads_made;
+    struct fail_plan *plan; /* NULL, or how the stores of replicas fail below their machines. */
+    uint32_t fail_percent;  /* How many of the steps and openings meet a failure. */
+    uint32_t fail_ops_max;  /* Within how many operations it comes. */
+    struct msy_prng fail_prng;
     bool loud;
     const char *program; /* How a failing seed is repeated. */
 };

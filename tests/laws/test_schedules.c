@@ -8,337 +8,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
-#include "laws/lab.h"
+#include "laws/schedule.h"
 
-enum {
-    SCHEDULES_DEFAULT = 10000,
-    SEED_BASE = 20000,
-    OPS_MIN = 50,
-    KEYS = 3,
-    FIELDS = 3,
-    VALUE_BYTES_MAX = 1000
-};
-
-static struct lab lab;
-
-/* What a schedule does how often; drawn per schedule, so that some do much of few things. */
-struct weights {
-    uint32_t collections[LAB_COLLECTIONS];
-    uint32_t commit, hand_on, hand_all, reopen, read, check;
-    uint32_t withhold, shuffle, explicit_txn, batch;
-};
-
-static uint32_t draw(uint32_t bound)
-{
-    return (uint32_t)msy_prng_below(&lab.prng, bound);
-}
-
-static bool chance(uint32_t percent)
-{
-    return draw(100) < percent;
-}
-
-static void weights_draw(struct weights *weights)
-{
-    for (uint32_t i = 0; i < LAB_COLLECTIONS; i++) {
-        weights->collections[i] = chance(40) ? 0 : 1 + draw(8);
-    }
-    weights->collections[draw(LAB_COLLECTIONS)] += 4;
-    weights->commit = 10 + draw(20);
-    weights->hand_on = 5 + draw(25);
-    weights->hand_all = draw(4);
-    weights->reopen = draw(3);
-    weights->read = draw(8);
-    weights->check = draw(3);
-    weights->withhold = draw(60);
-    weights->shuffle = draw(100);
-    weights->explicit_txn = draw(60);
-    weights->batch = draw(60);
-}
-
-static uint32_t draw_collection(const struct weights *weights)
-{
-    uint32_t total = 0;
-    for (uint32_t i = 0; i < LAB_COLLECTIONS; i++) {
-        total += weights->collections[i];
-    }
-    uint32_t at = draw(total);
-    for (uint32_t i = 0; i < LAB_COLLECTIONS; i++) {
-        if (at < weights->collections[i]) {
-            return i;
-        }
-        at -= weights->collections[i];
-    }
-    return LAB_LWW;
-}
-
-static const char *const keys[KEYS] = {"a", "b", "key of some length"};
-static const char *const fields[FIELDS] = {"x", "y", "z"};
-
-static void draw_payload(struct lab_op *op)
-{
-    static const int64_t numbers[] = {-1, 0, 1, 127, 128, -33, 70000, INT64_MIN, INT64_MAX};
-    char text[VALUE_BYTES_MAX];
-    lab.payloads_made += 1;
-    if (op->collection == LAB_MAX || op->collection == LAB_MIN) {
-        if (chance(60)) {
-            lab_payload_int(&lab, op, numbers[draw(sizeof numbers / sizeof numbers[0])]);
-            return;
-        }
-    }
-    /* Some are too large to stand in a leaf: these are read from the log. */
-    uint32_t fill = chance(6) ? 200 + draw(VALUE_BYTES_MAX - 250) : (chance(20) ? 30 : 0);
-    memset(text, 'v', fill);
-    (void)snprintf(text + fill, sizeof text - fill, "%llu", (unsigned long long)lab.payloads_made);
-    lab_payload_text(&lab, op, text);
-}
-
-/* A context that this replica took at this path, if there is one. */
-static const struct lab_context *draw_context(uint32_t replica, const struct lab_op *op)
-{
-    uint32_t have = lab.contexts_count < LAB_CONTEXTS_MAX ? lab.contexts_count : LAB_CONTEXTS_MAX;
-    for (uint32_t i = 0; i < have; i++) {
-        const struct lab_context *context = &lab.contexts[i];
-        if (context->replica == replica && context->collection == op->collection &&
-            context->path_len == op->path_len &&
-            memcmp(context->path, op->path, op->path_len) == 0) {
-            return context;
-        }
-    }
-    return NULL;
-}
-
-static void draw_condition(uint32_t replica, struct lab_op *op)
-{
-    if (chance(75)) {
-        return;
-    }
-    op->context = draw_context(replica, op);
-    if (op->context == NULL) {
-        op->condition =
-            op->type == MSY_INTENT_PUT && chance(50) ? MESHSYNC_IF_ABSENT : MESHSYNC_IF_ANY;
-        return;
-    }
-    op->condition = chance(50) ? MESHSYNC_IF_CONTEXT : MESHSYNC_WITH_CONTEXT;
-}
-
-static void draw_map_path(struct lab_op *op, bool may_be_whole)
-{
-    const char *parts[4] = {keys[draw(KEYS)], fields[draw(FIELDS)], fields[draw(FIELDS)],
-                            fields[draw(FIELDS)]};
-    uint32_t count = 2 + (chance(40) ? 1u : 0u) + (chance(10) ? 1u : 0u);
-    if (may_be_whole && chance(50)) {
-        count = 1;
-    }
-    lab_path(op, parts, count);
-}
-
-static void draw_set_op(struct lab_op *op)
-{
-    const char *parts[2] = {keys[draw(KEYS)], fields[draw(FIELDS)]};
-    uint32_t what = draw(100);
-    op->type = what < 50 ? MSY_INTENT_SET_ADD
-                         : (what < 80 ? MSY_INTENT_SET_REMOVE
-                                      : (what < 92 ? MSY_INTENT_DELETE : MSY_INTENT_TOUCH));
-    lab_path(op, parts,
-             op->type == MSY_INTENT_SET_ADD || op->type == MSY_INTENT_SET_REMOVE ? 2 : 1);
-}
-
-static void draw_counter_op(struct lab_op *op)
-{
-    const char *part = keys[draw(KEYS)];
-    lab_path(op, &part, 1);
-    if (chance(18)) {
-        op->type = MSY_INTENT_DELETE;
-        return;
-    }
-    op->type = MSY_INTENT_ADD;
-    lab_payload_int(&lab, op, (int64_t)(1 + draw(1000)) * (chance(40) ? -1 : 1));
-}
-
-static void draw_map_op(uint32_t replica, struct lab_op *op)
-{
-    uint32_t what = draw(100);
-    op->type = what < 50 ? MSY_INTENT_PUT
-                         : (what < 70 ? MSY_INTENT_DELETE
-                                      : (what < 90 ? MSY_INTENT_ADD : MSY_INTENT_TOUCH));
-    draw_map_path(op, op->type == MSY_INTENT_DELETE || op->type == MSY_INTENT_TOUCH);
-    if (op->type == MSY_INTENT_ADD) {
-        lab_payload_int(&lab, op, (int64_t)(1 + draw(1000)) * (chance(40) ? -1 : 1));
-    }
-    if (op->type == MSY_INTENT_PUT) {
-        draw_payload(op);
-        draw_condition(replica, op);
-    }
-}
-
-static void draw_op(const struct weights *weights, uint32_t replica, struct lab_op *op)
-{
-    const char *part = keys[draw(KEYS)];
-    memset(op, 0, sizeof *op);
-    op->collection = draw_collection(weights);
-    switch (lab_table[op->collection].type) {
-    case MESHSYNC_COUNTER: draw_counter_op(op); return;
-    case MESHSYNC_SET: draw_set_op(op); return;
-    case MESHSYNC_MAP: draw_map_op(replica, op); return;
-    default: break; /* Registers: below. */
-    }
-    lab_path(op, &part, 1);
-    op->type = chance(80) ? MSY_INTENT_PUT : MSY_INTENT_DELETE;
-    if (op->type == MSY_INTENT_PUT) {
-        draw_payload(op);
-    }
-    draw_condition(replica, op);
-}
-
-static void act_commit(const struct weights *weights)
-{
-    static struct lab_request requests[LAB_REQUESTS_MAX];
-    uint32_t replica = draw(lab.count);
-    uint32_t count = chance(weights->batch) ? 1 + draw(LAB_REQUESTS_MAX) : 1;
-    for (uint32_t i = 0; i < count; i++) {
-        requests[i].explicit_txn = chance(weights->explicit_txn);
-        requests[i].ops_count = chance(25) ? 1 : 1 + draw(LAB_OPS_MAX);
-        for (uint32_t k = 0; k < requests[i].ops_count; k++) {
-            draw_op(weights, replica, &requests[i].ops[k]);
-        }
-    }
-    lab_note(&lab, "commit of %u requests at %u", count, replica);
-    lab_commit(&lab, replica, requests, count);
-}
-
-static void shuffle(uint32_t *items, uint32_t count)
-{
-    for (uint32_t i = count; i > 1; i--) {
-        uint32_t at = draw(i);
-        uint32_t kept = items[i - 1];
-        items[i - 1] = items[at];
-        items[at] = kept;
-    }
-}
-
-/* Some changes that a replica lacks: one run in order, or a few from anywhere so that causes are
- * withheld, or all in disorder; and now and then one that it has. */
-static void act_hand_on(const struct weights *weights)
-{
-    uint32_t *changes = lab.scratch;
-    uint32_t replica = draw(lab.count);
-    uint32_t count = lab_missing(&lab, replica, changes);
-    enum lab_packing packing = chance(50) ? LAB_TOGETHER : LAB_SINGLY;
-    if (count == 0 || chance(5)) {
-        changes[0] = draw(lab.model.count);
-        count = 1;
-    } else if (chance(weights->withhold)) {
-        shuffle(changes, count);
-        count = 1 + draw(count < 4 ? count : 4);
-    } else if (chance(weights->shuffle)) {
-        shuffle(changes, count);
-    } else {
-        count = 1 + draw(count);
-    }
-    if (chance(10) && count + 1 < MODEL_CHANGES_MAX) {
-        changes[count] = changes[draw(count)];
-        count += 1;
-    }
-    lab_note(&lab, "%u changes to %u, %s", count, replica,
-             packing == LAB_TOGETHER ? "together" : "singly");
-    lab_deliver(&lab, replica, changes, count, packing);
-}
-
-static void act_hand_all(void)
-{
-    uint32_t *changes = lab.scratch;
-    uint32_t replica = draw(lab.count);
-    uint32_t count = lab_missing(&lab, replica, changes);
-    if (count > 0) {
-        lab_note(&lab, "all %u changes to %u", count, replica);
-        lab_deliver(&lab, replica, changes, count, LAB_TOGETHER);
-    }
-}
-
-static void act_read(const struct weights *weights)
-{
-    struct lab_op op;
-    draw_op(weights, draw(lab.count), &op);
-    if (lab_table[op.collection].type == MESHSYNC_REGISTER ||
-        (lab_table[op.collection].type == MESHSYNC_MAP && op.type == MSY_INTENT_PUT)) {
-        (void)lab_read_context(&lab, draw(lab.count), &op);
-    }
-}
-
-static void act(const struct weights *weights)
-{
-    uint32_t bounds[6] = {weights->commit, weights->hand_on, weights->hand_all,
-                          weights->reopen, weights->read,    weights->check};
-    uint32_t total = 0;
-    for (uint32_t i = 0; i < 6; i++) {
-        total += bounds[i];
-    }
-    uint32_t at = draw(total);
-    uint32_t which = 0;
-    while (at >= bounds[which]) {
-        at -= bounds[which++];
-    }
-    lab.now_ms += draw(300);
-    switch (which) {
-    case 0: act_commit(weights); return;
-    case 1: act_hand_on(weights); return;
-    case 2: act_hand_all(); return;
-    case 3: {
-        uint32_t replica = draw(lab.count);
-        lab_note(&lab, "reopen %u", replica);
-        lab_reopen(&lab, replica);
-        return;
-    }
-    case 4: act_read(weights); return;
-    default: lab_check(&lab, draw(lab.count)); return; /* The sixth. */
-    }
-}
-
-static void finish(void)
-{
-    uint32_t *changes = lab.scratch;
-    for (uint32_t i = 0; i < lab.count; i++) {
-        uint32_t count = lab_missing(&lab, i, changes);
-        if (chance(50)) {
-            shuffle(changes, count);
-        }
-        if (count > 0) {
-            lab_deliver(&lab, i, changes, count, chance(80) ? LAB_TOGETHER : LAB_SINGLY);
-        }
-        if (model_set_count(&lab.replicas[i].accepted) != lab.model.count) {
-            lab_fail(&lab, "replica %u was given all %u changes and accepted %u", i,
-                     lab.model.count, model_set_count(&lab.replicas[i].accepted));
-        }
-        lab_check(&lab, i);
-    }
-    lab_check_digests(&lab);
-    lab_check_deep(&lab, draw(lab.count));
-    if (lab.seed % 8 == 0) {
-        lab_check_verify(&lab, draw(lab.count));
-    }
-}
-
-static void schedule(uint64_t seed)
-{
-    struct weights weights;
-    uint64_t ops = lab.reached.ops;
-    lab_begin(&lab, seed, 2 + (uint32_t)(seed % 4));
-    weights_draw(&weights);
-    while (lab.reached.ops < ops + OPS_MIN) {
-        act(&weights);
-    }
-    if (chance(20)) {
-        lab_check_digests(&lab);
-    }
-    finish();
-    lab_end(&lab);
-    lab.reached.schedules += 1;
-}
+enum { SCHEDULES_DEFAULT = 10000, SEED_BASE = 20000 };
 
 static uint64_t number_of(const char *name, uint64_t otherwise)
 {
@@ -348,7 +23,7 @@ static uint64_t number_of(const char *name, uint64_t otherwise)
 
 static void report(void)
 {
-    const struct lab_reached *reached = &lab.reached;
+    const struct lab_reached *reached = &schedule_lab.reached;
     print_message("schedules %llu, ops %llu, changes %llu: merged %llu, explicit %llu\n",
                   (unsigned long long)reached->schedules, (unsigned long long)reached->ops,
                   (unsigned long long)reached->changes, (unsigned long long)reached->merged_changes,
@@ -373,31 +48,32 @@ static void test_random_schedules(void **state)
     uint64_t base = number_of("MESHSYNC_SEED", SEED_BASE);
     (void)state;
     for (uint64_t i = 0; i < count; i++) {
-        schedule(base + i);
+        schedule_run(base + i);
     }
     report();
     if (count >= 1000) { /* Enough that each must have been met. */
-        assert_true(lab.reached.siblings > 0 && lab.reached.pending > 0);
-        assert_true(lab.reached.duplicates > 0 && lab.reached.reopened > 0);
-        assert_true(lab.reached.merged_changes > 0 && lab.reached.explicit_changes > 0);
-        assert_true(lab.reached.conflicts_refused > 0 && lab.reached.resets > 0);
-        assert_true(lab.reached.clears > 0 && lab.reached.missing > 0);
-        assert_true(lab.reached.out_of_order > 0 && lab.reached.contexts > 0);
-        assert_true(lab.reached.queued > 0 && lab.reached.verified > 0);
+        assert_true(schedule_lab.reached.siblings > 0 && schedule_lab.reached.pending > 0);
+        assert_true(schedule_lab.reached.duplicates > 0 && schedule_lab.reached.reopened > 0);
+        assert_true(schedule_lab.reached.merged_changes > 0 &&
+                    schedule_lab.reached.explicit_changes > 0);
+        assert_true(schedule_lab.reached.conflicts_refused > 0 && schedule_lab.reached.resets > 0);
+        assert_true(schedule_lab.reached.clears > 0 && schedule_lab.reached.missing > 0);
+        assert_true(schedule_lab.reached.out_of_order > 0 && schedule_lab.reached.contexts > 0);
+        assert_true(schedule_lab.reached.queued > 0 && schedule_lab.reached.verified > 0);
     }
 }
 
 static int setup(void **state)
 {
     (void)state;
-    lab_open(&lab, "build/tests/laws/test_schedules");
+    lab_open(&schedule_lab, "build/tests/laws/test_schedules");
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    lab_close(&lab);
+    lab_close(&schedule_lab);
     return 0;
 }
 
