@@ -8,6 +8,8 @@ TESTS := \
     tests/conform/test_store_memory.c \
     tests/conform/test_store_random.c \
     tests/conform/test_store_threads.c \
+    tests/fault/test_mesh_fails.c \
+    tests/fault/test_read_fails.c \
     tests/fault/test_store_fails.c \
     tests/laws/test_schedules.c \
     tests/laws/test_small_scope.c \

@@ -21,13 +21,22 @@ struct verify_log {
     struct msy_hasher hasher;
 };
 
-static bool verify_signature(struct verify_log *at, meshsync_bytes header_bytes,
-                             const uint8_t *signature, const uint8_t device[32])
+/* What a damaged store says of itself is a finding; anything else ends the check. */
+static meshsync_status verify_finding(meshsync_status status)
+{
+    return status == MESHSYNC_E_NOT_FOUND || status == MESHSYNC_E_STORE_CORRUPT ? MESHSYNC_OK
+                                                                                : status;
+}
+
+static meshsync_status verify_signature(struct verify_log *at, meshsync_bytes header_bytes,
+                                        const uint8_t *signature, const uint8_t device[32],
+                                        bool *good)
 {
     msy_buf_reset(&at->message);
     at->report->signatures += 1;
-    return msy_change_signed_bytes(header_bytes, &at->message) == MESHSYNC_OK &&
-           msy_verify(signature, msy_buf_bytes(&at->message), device);
+    meshsync_status status = msy_change_signed_bytes(header_bytes, &at->message);
+    *good = status == MESHSYNC_OK && msy_verify(signature, msy_buf_bytes(&at->message), device);
+    return status;
 }
 
 /* A change whose own signature fails is authentic when a chained successor's verifies. */
@@ -53,7 +62,7 @@ static meshsync_status verify_successors(struct verify_log *at, struct msy_tip t
             memcmp(header->prev, tip.hash, sizeof header->prev) != 0) {
             break;
         }
-        *good = verify_signature(at, header_bytes, signature, device);
+        status = verify_signature(at, header_bytes, signature, device, good);
         tip.seq += 1;
         memcpy(tip.hash, record.hash, sizeof tip.hash);
     }
@@ -134,8 +143,7 @@ static meshsync_status verify_authentic(struct verify_log *at, const struct msy_
     meshsync_status status = msy_history_epoch(at->txn, at->space, &tip->actor, &epoch);
     if (status != MESHSYNC_OK) {
         *good = false;
-        return status == MESHSYNC_E_NOT_FOUND || status == MESHSYNC_E_STORE_CORRUPT ? MESHSYNC_OK
-                                                                                    : status;
+        return verify_finding(status);
     }
     if (at->change->header.seq == 1) {
         msy_change_actor_id(&at->hasher, &at->change->header, &actor);
@@ -144,8 +152,10 @@ static meshsync_status verify_authentic(struct verify_log *at, const struct msy_
             return MESHSYNC_OK;
         }
     }
-    *good = verify_signature(at, at->change->header_bytes, at->change->signature, epoch.device);
-    return *good ? MESHSYNC_OK : verify_successors(at, *tip, epoch.device, good);
+    status =
+        verify_signature(at, at->change->header_bytes, at->change->signature, epoch.device, good);
+    return status != MESHSYNC_OK || *good ? status
+                                          : verify_successors(at, *tip, epoch.device, good);
 }
 
 static meshsync_status verify_record(struct verify_log *at, uint64_t lsn,
@@ -181,10 +191,10 @@ static meshsync_status verify_record(struct verify_log *at, uint64_t lsn,
     if (status == MESHSYNC_OK) {
         status = verify_follow(at, &tip);
     }
-    if (status == MESHSYNC_OK && (msy_history_find(at->txn, at->space, &tip.actor, tip.seq,
-                                                   tip.hash, &indexed) != MESHSYNC_OK ||
-                                  indexed != lsn)) {
-        at->report->damaged_indexes += 1;
+    if (status == MESHSYNC_OK) {
+        status = msy_history_find(at->txn, at->space, &tip.actor, tip.seq, tip.hash, &indexed);
+        at->report->damaged_indexes += status != MESHSYNC_OK || indexed != lsn ? 1 : 0;
+        status = verify_finding(status);
     }
     /* Last: it may parse other headers over this one. */
     return status == MESHSYNC_OK && *good ? verify_authentic(at, &tip, good) : status;
@@ -219,19 +229,23 @@ static meshsync_status verify_tables(struct verify_log *at)
         status = msy_store_get(at->txn, MSY_TABLE_SPACES,
                                msy_key_space(key, at->space, MSY_SPACE_ROW_CHANGES), &value);
     }
-    if (status == MESHSYNC_OK &&
-        (value.len != 8 || msy_get_be64(value.data) != at->report->changes)) {
-        at->report->damaged_indexes += 1;
+    if (status == MESHSYNC_OK || status == MESHSYNC_E_NOT_FOUND) {
+        /* A space without changes need not have the row. */
+        uint64_t counted = status == MESHSYNC_OK && value.len == 8 ? msy_get_be64(value.data) : 0;
+        at->report->damaged_indexes += counted != at->report->changes ? 1 : 0;
+        status = MESHSYNC_OK;
     }
     msy_vector_fini(&stored);
-    return status == MESHSYNC_E_NOT_FOUND ? MESHSYNC_OK : status;
+    return status;
 }
 
 static meshsync_status verify_log(struct verify_log *at)
 {
     uint64_t lsn = 1;
-    meshsync_status status = MESHSYNC_OK;
-    while (status == MESHSYNC_OK) {
+    uint64_t last = 0;
+    /* Where pages of the log are damaged every look at them fails: that must end, too. */
+    meshsync_status status = msy_history_last_lsn(at->txn, &last);
+    while (status == MESHSYNC_OK && lsn <= last) {
         struct msy_record record;
         bool good = false;
         status = msy_history_record_from(at->txn, &lsn, &record);
@@ -251,7 +265,7 @@ static meshsync_status verify_log(struct verify_log *at)
         }
         lsn++;
     }
-    return status == MESHSYNC_E_END ? verify_tables(at) : status;
+    return status == MESHSYNC_OK || status == MESHSYNC_E_END ? verify_tables(at) : status;
 }
 
 static meshsync_status verify_run(struct verify_log *at, struct msy_store_txn *txn, uint32_t space,
@@ -265,7 +279,10 @@ static meshsync_status verify_run(struct verify_log *at, struct msy_store_txn *t
     }
     msy_change_init(at->change, at->alloc);
     meshsync_status status = msy_history_next_space(txn, &number, &row);
-    if (status != MESHSYNC_OK || number != space) {
+    if (status != MESHSYNC_OK && status != MESHSYNC_E_END) {
+        return msy_fail(error, status, "the list of spaces cannot be read");
+    }
+    if (status == MESHSYNC_E_END || number != space) {
         return msy_fail(error, MESHSYNC_E_NOT_FOUND, "there is no such space");
     }
     memcpy(at->space_id, row.id, sizeof at->space_id);

@@ -427,7 +427,10 @@ static meshsync_status replay_compare_model(struct replay *at, uint64_t *leaves)
         if (got != MESHSYNC_OK || !msy_bytes_equal(stored, value)) {
             at->report->damaged_leaves += 1;
         }
-        status = replay_count_leaf(at, key, value);
+        status = got == MESHSYNC_E_NOT_FOUND || got == MESHSYNC_E_STORE_CORRUPT ? MESHSYNC_OK : got;
+        if (status == MESHSYNC_OK) {
+            status = replay_count_leaf(at, key, value);
+        }
         if (status == MESHSYNC_OK) {
             status = msy_store_next(iter, &key, &value);
         }

@@ -68,6 +68,9 @@ static meshsync_status fail_now(struct fail_plan *plan, enum fail_op op, enum ms
         return MESHSYNC_OK;
     }
     plan->counted += 1;
+    if (plan->fired && plan->stays) {
+        return plan->status;
+    }
     if (plan->left == 0 || --plan->left > 0) {
         return MESHSYNC_OK;
     }

@@ -24,6 +24,7 @@ struct fail_plan {
     bool armed;       /* Operations count, and may fail, only while this is set. */
     bool reads;       /* Read transactions count, too. */
     uint64_t left;    /* Operations until the one that fails; 0: none fails. */
+    bool stays;       /* All operations after the one that failed fail with its status. */
     uint32_t pick;    /* Chooses among the statuses that the operation can have. */
     uint64_t counted; /* Operations while armed. */
     bool fired;       /* It failed, with: */

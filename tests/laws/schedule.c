@@ -319,7 +319,7 @@ static void finish(void)
     }
 }
 
-void schedule_run(uint64_t seed)
+void schedule_play(uint64_t seed)
 {
     struct weights weights;
     uint64_t ops = schedule_lab.reached.ops;
@@ -332,6 +332,11 @@ void schedule_run(uint64_t seed)
         lab_check_digests(&schedule_lab);
     }
     finish();
+}
+
+void schedule_run(uint64_t seed)
+{
+    schedule_play(seed);
     lab_end(&schedule_lab);
     schedule_lab.reached.schedules += 1;
 }

@@ -11,6 +11,8 @@
 /* Where schedules run; opened and closed by the program. */
 extern struct lab schedule_lab;
 
+/* A schedule, whose replicas stay as it left them until lab_end. */
+void schedule_play(uint64_t seed);
 /* One schedule from beginning to end, with all its checks. */
 void schedule_run(uint64_t seed);
 

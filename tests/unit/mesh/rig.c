@@ -101,7 +101,11 @@ static struct rig_node *node_add(struct rig *rig, uint8_t seed_byte)
 
 void rig_open(struct rig *rig, uint32_t count)
 {
+    struct fail_plan *plan = rig->plan;
+    uint32_t plan_node = rig->plan_node;
     memset(rig, 0, sizeof *rig);
+    rig->plan = plan;
+    rig->plan_node = plan_node;
     assert_int_equal(msy_crypto_init(), MESHSYNC_OK);
     msy_alloc_init(&rig->alloc, NULL, NULL, 0);
     rig->now_ms = 1000;
@@ -120,6 +124,9 @@ uint32_t rig_add(struct rig *rig)
 {
     struct rig_node *node = node_add(rig, (uint8_t)(rig->count + 1));
     assert_int_equal(msy_store_open_memory(&rig->alloc, &node->store, NULL), MESHSYNC_OK);
+    if (rig->plan != NULL && rig->plan_node == node->index) {
+        node->store = fail_store_open(node->store, rig->plan);
+    }
     node_machines(node);
     return node->index;
 }
@@ -291,7 +298,15 @@ void rig_event(struct rig *rig, uint32_t index, struct msy_mesh_event *event)
     event->unix_ms = rig_unix_ms(rig);
     /* Performing may step the machine again: the list is taken over first. */
     msy_mesh_effects_init(&effects, &node->mesh_alloc);
+    bool fails = rig->plan != NULL && rig->plan_node == index;
+    if (fails) {
+        rig->plan->armed = true;
+    }
     meshsync_status status = msy_mesh_step(node->mesh, event, &effects, &node->timer_ms);
+    if (fails) {
+        rig->plan->armed = false;
+        node->failed = node->failed || status == MESHSYNC_E_NO_MEMORY;
+    }
     assert_int_not_equal(status, MESHSYNC_E_INTERNAL);
     /* What performs at once and may step the machine again comes last: bytes keep their order. */
     for (uint32_t i = 0; i < effects.count; i++) {
@@ -693,6 +708,7 @@ static void node_down(struct rig_node *node)
 void rig_restart(struct rig *rig, uint32_t index)
 {
     node_down(&rig->nodes[index]);
+    rig->nodes[index].failed = false;
     node_machines(&rig->nodes[index]);
 }
 

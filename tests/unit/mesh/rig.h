@@ -6,6 +6,7 @@
 #ifndef MESHSYNC_TESTS_UNIT_MESH_RIG_H
 #define MESHSYNC_TESTS_UNIT_MESH_RIG_H
 
+#include "fault/fail_store.h"
 #include "mesh/mesh.h"
 #include "replica/replica.h"
 #include "secure/ticket.h"
@@ -28,6 +29,7 @@ struct rig_node {
     uint32_t space;
     uint64_t timer_ms;
     uint32_t link_next; /* Even. */
+    bool failed;        /* Its mesh machine gave up, as it may: a shell would begin it anew. */
     bool deaf;          /* Received changes are not given to the replica, nor answered. */
     uint32_t alarms, synced, came, went, dialled;
     meshsync_status went_status;
@@ -69,6 +71,8 @@ struct rig {
     bool cut[RIG_NODES_MAX][RIG_NODES_MAX];
     struct msy_ticket ticket;
     struct msy_log log;
+    struct fail_plan *plan; /* NULL, or what makes the stores fail below mesh machines. */
+    uint32_t plan_node;     /* Of this node alone. */
 };
 
 /* Node i has a key of its own from seed i; MESHSYNC_TEST_LOG in the environment shows the logs. */
