@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Shows that every kind of read of a space, when the store fails at its n-th operation, once or
- * from then on, for every n, gives that failure's status: never less than there is, never "not found",
- * never a wrong value; and that it ends.
+ * from then on, for every n, gives that failure's status: never less than there is, never "not
+ * found", never a wrong value; and that it ends.
  */
 #include <setjmp.h>
 #include <stdarg.h>
