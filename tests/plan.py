@@ -23,6 +23,7 @@ LESS_VALGRIND = {"MESHSYNC_SCHEDULES": 30, "MESHSYNC_SEEDS": 2, "MESHSYNC_STEPS"
 # How much the tests that draw try in each plan.
 CHECK = {"MESHSYNC_SCHEDULES": 10000, "MESHSYNC_SEEDS": 300, "MESHSYNC_STEPS": 2}
 CAMPAIGN = {"MESHSYNC_SCHEDULES": 20000, "MESHSYNC_SEEDS": 1000, "MESHSYNC_STEPS": 2}
+SWARM_SEEDS, SWARM_SEED = 2000, 100000
 
 
 class Job:
@@ -127,6 +128,26 @@ def tests(flavour, prefixes=("",), timeout_s=300, wrapper=(), label=None, **env)
                 for program in context.lines_of(flavour, "test-list")
                 if name_of(program).startswith(prefixes)]
     return jobs
+
+
+def swarm(seeds, first_seed, timeout_s):
+    """Simulated meshes, half of the seeds in each of two processes."""
+    def jobs(context):
+        programs = [path for path in context.lines_of("plain", "test-list")
+                    if name_of(path) == "sim/test_sim"]
+        half = seeds // 2
+        return [Job(f"swarm of seeds {first} to {first + half - 1}", [program], timeout_s,
+                    environment_of("plain", MESHSYNC_PROFILE="long", MESHSYNC_SEEDS=half,
+                                   MESHSYNC_SEED=first), shows=True)
+                for program in programs for first in (first_seed, first_seed + half)]
+    return jobs
+
+
+def long_tests(context):
+    """The laws and the simulated meshes but the swarm, which has a stage of its own."""
+    return [job for job in tests("plain", ("laws/", "sim/"), 1800, label="more",
+                                 **CAMPAIGN)(context)
+            if not job.name.endswith(" sim/test_sim")]
 
 
 def end_to_end(context):
@@ -274,7 +295,7 @@ PLANS = {
                   Stage(tests("plain", timeout_s=900, **CHECK)), ASAN_TESTS, Stage(fuzz_replay),
                   Stage(end_to_end, parallel=False)),
     "campaign": Plan(50, BUILD_PLAIN, Stage(lint), *TSAN, VALGRIND_TESTS, *FUZZ,
-                     Stage(tests("plain", ("laws/", "sim/"), 1800, label="more", **CAMPAIGN))),
+                     Stage(long_tests), Stage(swarm(SWARM_SEEDS, SWARM_SEED, 2400))),
     "tests": Plan(30, BUILD_PLAIN, Stage(tests("plain"))),
     "asan": Plan(60, BUILD_ASAN, ASAN_TESTS, Stage(fuzz_replay)),
     "ubsan": Plan(60, build("ubsan", "tests"), Stage(tests("ubsan", timeout_s=900, **LESS_ASAN))),

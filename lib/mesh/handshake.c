@@ -70,10 +70,8 @@ void msy_handshake_start(struct msy_mesh *mesh, struct msy_mesh_link *link)
 static const char *handshake_check(const struct msy_mesh *mesh, const struct msy_mesh_link *link,
                                    const struct msy_greeting *greeting, meshsync_status *status)
 {
-    uint8_t dh_public[MSY_DH_BYTES];
     *status = MESHSYNC_E_AUTH;
-    if (!msy_identity_dh_public(greeting->device, dh_public) ||
-        !msy_secret_equal(dh_public, link->noise.rs, sizeof dh_public)) {
+    if (!msy_dh_public_once(mesh->verified, greeting->device, link->noise.rs)) {
         return "its key is not the one that it proved";
     }
     *status = MESHSYNC_E_UNSUPPORTED;

@@ -245,7 +245,8 @@ struct msy_mesh {
     struct msy_mesh_ports ports;
     uint64_t keepalive_ms;
     uint64_t retry_ms_max;
-    struct msy_mesh_offer offer; /* Filled in. */
+    struct msy_mesh_offer offer;   /* Filled in. */
+    struct msy_verified *verified; /* Lent; may be NULL. */
     uint8_t device[MSY_DEVICE_BYTES];
     uint8_t instance[MSY_INSTANCE_BYTES];
     uint64_t now_ms;

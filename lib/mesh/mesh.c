@@ -47,6 +47,7 @@ meshsync_status msy_mesh_open(const struct msy_mesh_options *options, uint64_t n
     made->ports = options->ports;
     made->keepalive_ms = options->keepalive_ms > 0 ? options->keepalive_ms : MSY_KEEPALIVE_MS;
     made->retry_ms_max = options->retry_ms_max;
+    made->verified = options->verified;
     msy_handshake_offer(made, &options->offer);
     made->now_ms = now_ms;
     made->link_next = 1;

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "clock/dot.h"
 #include "secure/identity.h"
+#include "secure/verified.h"
 #include "store/history.h"
 
 struct msy_mesh; /* Opaque. */
@@ -49,6 +50,7 @@ struct msy_mesh_options {
     uint64_t keepalive_ms;
     uint64_t retry_ms_max;
     struct msy_mesh_offer offer;
+    struct msy_verified *verified; /* May be NULL; lent. */
 };
 
 enum msy_mesh_event_type {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "secure/identity.h"
 
 struct msy_verified {
     struct msy_alloc *alloc; /* Borrowed. */
@@ -56,6 +57,30 @@ bool msy_verify_once(struct msy_verified *verified, const uint8_t signature[MSY_
         return false;
     }
     memcpy(slot, hash, sizeof hash);
+    return true;
+}
+
+bool msy_dh_public_once(struct msy_verified *verified, const uint8_t device[MSY_SIGN_PUBLIC_BYTES],
+                        const uint8_t dh_public[MSY_DH_BYTES])
+{
+    const meshsync_bytes parts[] = {{device, MSY_SIGN_PUBLIC_BYTES}, {dh_public, MSY_DH_BYTES}};
+    uint8_t hash[MSY_HASH_BYTES];
+    uint8_t form[MSY_DH_BYTES];
+    uint8_t *slot = NULL;
+    if (verified != NULL) { /* No signature's name: those have the length of one more. */
+        msy_hash(hash, sizeof hash, parts, 2);
+        slot = verified->slots[msy_get_be32(hash) & (verified->slots_count - 1)];
+        if (memcmp(slot, hash, sizeof hash) == 0) {
+            verified->hits += 1;
+            return true;
+        }
+    }
+    if (!msy_identity_dh_public(device, form) || !msy_secret_equal(form, dh_public, sizeof form)) {
+        return false;
+    }
+    if (slot != NULL) {
+        memcpy(slot, hash, sizeof hash);
+    }
     return true;
 }
 

@@ -48,6 +48,7 @@ meshsync_status msy_network_open_mesh(struct msy_network *net, meshsync_error *e
                   .digest = port_digest,
                   .user = net->verified},
         .keepalive_ms = node->options.keepalive_ms,
+        .verified = net->verified,
         .retry_ms_max = node->options.retry_ms_max,
     };
     net->mesh_timer_ms = 0;

@@ -161,6 +161,7 @@ static meshsync_status node_open(struct msy_sim_node *node, meshsync_error *erro
                                               .may_join = port_may_join,
                                               .digest = port_digest,
                                               .user = sim->verified},
+                                    .verified = sim->verified,
                                     .keepalive_ms = sim->options.keepalive_ms,
                                     .offer = {.version_min = node->protocol.version_min,
                                               .version_max = node->protocol.version_max,

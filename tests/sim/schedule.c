@@ -8,6 +8,7 @@
 #include "base/entropy.h"
 
 enum {
+    LARGE_PERCENT = 10, /* Of 3 to 25 nodes; the others have 3 to 8. */
     SHORT_SLICES = 110,
     SHORT_SLICE_MS_MAX = 120,
     SHORT_SAMPLES = 3, /* Slices from one to the next. */
@@ -17,6 +18,7 @@ enum {
     LONG_MS_MORE = 600000,
     LONG_SAMPLES = 16,
     LONG_LULL_MS = 45000, /* Something may happen so often where nothing is written. */
+    LONG_MENDS_MS = 4000,
     LONG_RATE_PERCENT = 30
 };
 
@@ -66,6 +68,7 @@ struct schedule_draft {
     struct schedule *schedule;
     struct msy_prng prng;
     uint32_t rates[TROUBLE_COUNT]; /* Per mille of a slice. */
+    uint32_t mends_ms_max;         /* 0: nothing is mended but by chance. */
     uint64_t at_ms;
     uint32_t slices;
 };
@@ -107,12 +110,42 @@ static void draft_rates(struct schedule_draft *draft, uint32_t percent)
     }
 }
 
+/* What makes a node begin again and again, or all others dial it in vain. An hour of it is an hour
+ * of handshakes: a long run mends it soon. */
+static bool draft_storms(uint32_t kind)
+{
+    return kind == TROUBLE_FULL || kind == TROUBLE_IO || kind == TROUBLE_MEMORY ||
+           kind == TROUBLE_PROTOCOL;
+}
+
 static void draft_troubles(struct schedule_draft *draft)
 {
     for (uint32_t i = 0; i < TROUBLE_COUNT; i++) {
-        if (draft_below(draft, 1000) < draft->rates[i]) {
-            draft_step(draft, i);
+        if (draft_below(draft, 1000) >= draft->rates[i]) {
+            continue;
         }
+        draft_step(draft, i);
+        if (draft->mends_ms_max > 0 && draft_storms(i)) {
+            struct step mend = {.kind = TROUBLE_GOOD, .node = STEP_NODE_ALL};
+            mend.at_ms = draft->at_ms + 1 +
+                         draft_below(draft, i == TROUBLE_MEMORY ? draft->mends_ms_max / 10
+                                                                : draft->mends_ms_max);
+            *schedule_room(draft->schedule) = mend;
+        }
+    }
+}
+
+/* By time; what was drawn first comes first. Nearly all are in order already. */
+static void schedule_sort(struct schedule *schedule)
+{
+    for (uint32_t i = 1; i < schedule->count; i++) {
+        struct step moved = schedule->steps[i];
+        uint32_t at = i;
+        while (at > 0 && schedule->steps[at - 1].at_ms > moved.at_ms) {
+            schedule->steps[at] = schedule->steps[at - 1];
+            at -= 1;
+        }
+        schedule->steps[at] = moved;
     }
 }
 
@@ -150,6 +183,7 @@ static void draft_long(struct schedule_draft *draft)
     uint64_t all_ms = LONG_MS_MIN + draft_below(draft, LONG_MS_MORE);
     uint32_t bursts = 4 + draft_below(draft, 12);
     draft_rates(draft, LONG_RATE_PERCENT);
+    draft->mends_ms_max = LONG_MENDS_MS;
     for (uint32_t i = 0; i < bursts; i++) {
         uint32_t left = ops / bursts + 1;
         while (left > 0) {
@@ -165,23 +199,28 @@ static void draft_long(struct schedule_draft *draft)
             draft_troubles(draft);
         }
     }
+    schedule_sort(draft->schedule);
 }
 
 void schedule_draw(struct schedule *schedule, uint64_t seed, enum schedule_profile profile)
 {
-    static const uint64_t keepalives_ms[] = {2000, 10000, 15000, 30000, 60000};
+    static const uint64_t keepalives_ms[] = {10000, 20000, 30000, 60000};
     struct schedule_draft draft = {.schedule = schedule};
     memset(schedule, 0, sizeof *schedule);
     msy_prng_init(&draft.prng, seed ^ UINT64_C(0x7363686564756c65));
     schedule->seed = seed;
     schedule->spaces = draft_below(&draft, 100) < 35 ? 2 : 1;
     if (profile == SCHEDULE_LONG) {
-        schedule->nodes = 3 + draft_below(&draft, 23);
-        schedule->keepalive_ms = keepalives_ms[draft_below(&draft, 5)];
+        /* Few large meshes, since their cost grows faster than they do. */
+        schedule->nodes =
+            3 + draft_below(&draft, draft_below(&draft, 100) < LARGE_PERCENT ? 23 : 6);
+        schedule->keepalive_ms =
+            draft_below(&draft, 20) == 0 ? 2000 : keepalives_ms[draft_below(&draft, 4)];
         draft_long(&draft);
         return;
     }
-    schedule->nodes = 3 + draft_below(&draft, draft_below(&draft, 10) == 0 ? 23 : 6);
+    schedule->nodes =
+        3 + draft_below(&draft, draft_below(&draft, 100) < LARGE_PERCENT / 2 ? 23 : 6);
     schedule->keepalive_ms = draft_below(&draft, 4) == 0 ? 500 + draft_below(&draft, 9500) : 2000;
     draft_short(&draft);
 }

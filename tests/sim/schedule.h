@@ -50,6 +50,9 @@ enum trouble {
     STEP_COUNT
 };
 
+/* As node: all of them. */
+#define STEP_NODE_ALL UINT32_MAX
+
 struct step {
     uint64_t at_ms; /* Since the beginning was over. */
     uint32_t kind;

@@ -374,6 +374,17 @@ static void trouble_protocol(struct swarm *swarm, uint32_t node)
     trouble_restart(swarm, node);
 }
 
+static void trouble_mend(struct swarm *swarm, uint32_t node)
+{
+    struct world *world = trouble_world(swarm);
+    const meshsync_sim_protocol ours = {.size = sizeof ours};
+    trouble_good(swarm, node);
+    if (world->sim->nodes[node]->protocol.version_min > 1) {
+        trouble_speaks(world, node, &ours);
+        trouble_restart(swarm, node);
+    }
+}
+
 static void trouble_node(struct swarm *swarm, uint32_t node, uint32_t what)
 {
     struct world *world = trouble_world(swarm);
@@ -398,7 +409,7 @@ static void trouble_node(struct swarm *swarm, uint32_t node, uint32_t what)
                                     world_draw(world, world_chance(world, 50) ? 4000 : 200000)),
             "memory");
         return;
-    case TROUBLE_GOOD: trouble_good(swarm, node); return;
+    case TROUBLE_GOOD: trouble_mend(swarm, node); return;
     case TROUBLE_BACKUP: world_must(world, meshsync_sim_backup(world->sim, node), "backup"); return;
     case TROUBLE_CLONE: trouble_clone(swarm, node); return;
     case TROUBLE_NEWCOMER: trouble_newcomer(swarm, node); return;
@@ -412,6 +423,13 @@ void trouble_make(struct swarm *swarm, const struct step *step)
 {
     struct world *world = trouble_world(swarm);
     uint32_t node = step->node % world->sim->nodes_count;
+    for (uint32_t i = 0; step->node == STEP_NODE_ALL && i < world->sim->nodes_count; i++) {
+        const struct step one = {step->at_ms, step->kind, i, step->random};
+        trouble_make(swarm, &one);
+    }
+    if (step->node == STEP_NODE_ALL) {
+        return;
+    }
     if (world->sim->nodes[node]->retired || world->sim->nodes_count < 2) {
         return;
     }
@@ -446,14 +464,10 @@ void trouble_end(struct swarm *swarm)
     struct world *world = trouble_world(swarm);
     for (uint32_t i = 0; i < world->sim->nodes_count; i++) {
         const struct msy_sim_node *node = world->sim->nodes[i];
-        const meshsync_sim_protocol ours = {.size = sizeof ours};
         if (node->retired) {
             continue;
         }
-        if (node->protocol.version_min > 1) {
-            trouble_speaks(world, i, &ours);
-        }
-        trouble_good(swarm, i);
+        trouble_mend(swarm, i);
         if (meshsync_sim_node_is_up(world->sim, i) != 0) {
             world_must(world, meshsync_sim_crash_at(world->sim, i, 0), "no crash");
         }

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "secure/identity.h"
 #include "secure/verified.h"
 #include "unit/secure/secure_kit.h"
 
@@ -448,6 +449,19 @@ static void a_signature_is_verified_once(void **state)
     }
     assert_int_equal(msy_verified_hits(verified), 66);
     assert_int_equal(msy_verified_hits(NULL), 0);
+    struct msy_identity *identity = NULL;
+    uint8_t form[MSY_DH_BYTES];
+    uint8_t secret[MSY_DH_BYTES];
+    assert_int_equal(msy_identity_new(seed, &identity, NULL), MESHSYNC_OK);
+    msy_identity_dh(identity, form, secret);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_true(msy_dh_public_once(verified, public_key, form));
+        assert_true(msy_dh_public_once(NULL, public_key, form));
+        assert_int_equal(msy_verified_hits(verified), 66 + i);
+        assert_false(msy_dh_public_once(verified, other_key, form));
+        assert_false(msy_dh_public_once(verified, public_key, secret));
+    }
+    msy_identity_free(identity);
     msy_verified_free(verified);
     msy_verified_free(NULL);
     assert_int_equal(alloc.bytes_used, 0);
