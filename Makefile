@@ -38,7 +38,7 @@ all:
 
 # What the machine offers is found out once, into $(O)/config.mk, by a rule that make itself runs;
 # not for the goals that work before anything is installed.
-BARE_GOALS := help deps check campaign demo asan ubsan tsan coverage fuzz valgrind lint tidy \
+BARE_GOALS := help deps check campaign soak demo asan ubsan tsan coverage fuzz valgrind lint tidy \
     format clean dist uninstall abi-accept
 ifneq ($(filter-out $(BARE_GOALS),$(or $(MAKECMDGOALS),all)),)
 include $(O)/config.mk
@@ -65,6 +65,7 @@ help:
 	@echo '  demo       three nodes, real data, cuts and kills, told step by step'
 	@echo '  check      everything that must hold for a change, in about ten minutes'
 	@echo '  campaign   the long proofs: TSan, valgrind, fuzzers, more seeds, lint, coverage'
+	@echo '  soak       seeds, kills and fuzzers without end, or for HOURS=n; reports each round'
 	@echo '  bench      measurements against the raw limits, as JSON in $(O)/bench'
 	@echo '  install    into $$DESTDIR$$PREFIX (PREFIX=$(PREFIX)); uninstall takes it away'
 	@echo '  dist       $(O)/meshsync-$(VERSION).tar.gz, the same bytes for the same commit'

@@ -8,8 +8,8 @@ RUN = $(PYTHON) tests/run.py --make '$(MAKE)' --jobs $(JOBS)
 SOURCES_TO_FORMAT = $(sort $(shell find include lib examples tests bench -name '*.[ch]' \
     2>/dev/null))
 
-.PHONY: deps demo check campaign asan ubsan tsan valgrind fuzz coverage lint tidy format bench \
-    abi-accept
+.PHONY: deps demo check campaign soak asan ubsan tsan valgrind fuzz coverage lint tidy format \
+    bench abi-accept
 deps:
 	@sh mk/deps.sh campaign
 
@@ -23,6 +23,12 @@ demo:
 check campaign:
 	@sh mk/deps.sh $@
 	@$(RUN) $@ $(MAKEOVERRIDES)
+
+# HOURS=0, or none: until it is interrupted.
+soak:
+	@sh mk/deps.sh campaign
+	@$(PYTHON) tests/soak.py --make '$(MAKE)' --jobs $(JOBS) --hours $(or $(HOURS),0) \
+	    $(MAKEOVERRIDES)
 
 asan ubsan tsan valgrind fuzz coverage lint:
 	@sh mk/deps.sh campaign

@@ -20,6 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import plan  # noqa: E402  (found beside this file)
 
 TAIL_LINES = 40
+FIGURES_LINES = 80
 COMPLAINT = re.compile(r"^\S.*: (?:error|fatal error|warning):|undefined reference"
                        r"|multiple definition|\*\*\*")
 # What a parent make says to its children; the makes started here are nobody's children.
@@ -90,7 +91,7 @@ def figures(path):
     """What a job that passed has to say, without the bookkeeping of its test library."""
     with open(path, encoding="utf-8", errors="replace") as file:
         lines = [line.rstrip() for line in file]
-    return [line for line in lines if line and not line.startswith("[")][-TAIL_LINES:]
+    return [line for line in lines if line and not line.startswith("[")][-FIGURES_LINES:]
 
 
 def kill_group(process):
@@ -99,6 +100,20 @@ def kill_group(process):
     except ProcessLookupError:
         pass
     process.wait()
+
+
+# What runs now, for whoever wants to end it.
+RUNNING = set()
+RUNNING_LOCK = threading.Lock()
+
+
+def end_all():
+    with RUNNING_LOCK:
+        for process in RUNNING:
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
 
 
 def run_job(job, report, scratch, deadline):
@@ -122,12 +137,16 @@ def run_job(job, report, scratch, deadline):
             process = None
             problem = "cannot be started"
         if process is not None:
+            with RUNNING_LOCK:
+                RUNNING.add(process)
             try:
                 code = process.wait(timeout=seconds_left)
                 if code != 0:
                     problem = f"signal {-code}" if code < 0 else f"exit code {code}"
             except subprocess.TimeoutExpired:
                 problem = f"over its time of {seconds_left:.0f} s"
+            with RUNNING_LOCK:
+                RUNNING.discard(process)
             # Also after success: a child left behind must not outlive its test.
             kill_group(process)
     shutil.rmtree(folder, ignore_errors=True)

@@ -86,8 +86,11 @@ void swarm_run(struct swarm *swarm, const struct schedule *schedule,
     uint64_t quiet_us = meshsync_sim_now_us(world->sim);
     world_settle(world, swarm->settle_ms);
     swarm->settle_ms = (meshsync_sim_now_us(world->sim) - quiet_us) / 1000;
+    swarm->run_ms = (quiet_us - begin_us) / 1000;
+    swarm->ops = 0;
     for (uint32_t i = 0; i < swarm->worlds_count; i++) {
         world_finish(&swarm->worlds[i]);
+        swarm->ops += swarm->worlds[i].counts.ops;
     }
     reached_note(swarm);
     meshsync_sim_trace(world->sim, trace);

@@ -13,6 +13,8 @@ struct swarm {
     uint32_t worlds_count;
     uint32_t nodes_max; /* Newcomers and clones included. */
     uint64_t settle_ms;
+    uint64_t run_ms; /* From the beginning to the quiet phase. */
+    uint64_t ops;
 };
 
 /* trouble.c */

@@ -16,7 +16,7 @@
 
 #include "sim/swarm.h"
 
-enum { SEEDS_DEFAULT = 300, SEED_BASE = 1000 };
+enum { SEEDS_DEFAULT = 300, SEED_BASE = 1000, LONG_OPS = 1000, LONG_MS = 3600000 };
 
 static struct swarm swarm;
 static uint64_t worst_settle_ms;
@@ -139,6 +139,9 @@ static void test_seeds(void **state)
     (void)state;
     for (uint64_t i = 0; i < count; i++) {
         run_seed(base + i, profile_of(profile), trace);
+        if (profile_of(profile) == SCHEDULE_LONG) { /* What is promised of each. */
+            assert_true(swarm.ops >= LONG_OPS && swarm.run_ms >= LONG_MS);
+        }
     }
     print_message("%llu %s seeds from %llu; longest quiet phase %llu ms\n",
                   (unsigned long long)count, profile != NULL ? profile : "short",
