@@ -8,6 +8,7 @@ TESTS := \
     tests/conform/test_store_memory.c \
     tests/conform/test_store_random.c \
     tests/conform/test_store_threads.c \
+    tests/fault/test_alloc_replica.c \
     tests/fault/test_mesh_fails.c \
     tests/fault/test_read_fails.c \
     tests/fault/test_store_fails.c \
@@ -46,6 +47,7 @@ TESTS := \
     tests/unit/wire/test_msgpack.c \
     tests/unit/wire/test_vectors.c
 TEST_SUPPORT := \
+    tests/fault/fail_alloc.c \
     tests/fault/fail_store.c \
     tests/laws/lab.c \
     tests/laws/lab_check.c \

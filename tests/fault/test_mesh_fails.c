@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Shows that a mesh machine whose n-th look at the store fails, for every n of a story of joining,
- * catching up, pushing and comparing digests, goes on: all nodes end with the same, nobody raises
- * an alarm but for damage, and a machine that cannot be opened says why.
+ * Shows that a mesh machine whose n-th look at the store fails, or whose n-th allocation and all
+ * after it do, for every n of a story of joining, catching up, pushing and comparing digests, goes
+ * on: all nodes end with the same, nobody raises an alarm but for damage, and a machine that cannot
+ * be opened says why.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,6 +19,8 @@ enum { NODES = 3, STRIDE_DEFAULT = 4, PATIENCE_MS = 90000, SLICE_MS = 50, PUTS =
 
 static struct rig rig;
 static struct fail_plan plan;
+static uint64_t memory_at; /* From which allocation on there is none; 0: there always is. */
+static uint64_t begun_anew;
 
 static void redial(void)
 {
@@ -31,6 +34,9 @@ static void run(uint64_t ms)
     for (uint64_t done = 0; done < ms; done += SLICE_MS) {
         rig_run(&rig, SLICE_MS);
         if (rig.nodes[rig.plan_node].failed) {
+            rig.nodes[rig.plan_node].failed = false;
+            rig.nodes[rig.plan_node].mesh_alloc.fail_at = 0; /* There is memory again. */
+            begun_anew += 1;
             rig_restart(&rig, rig.plan_node);
             redial();
         }
@@ -74,6 +80,8 @@ static void story(void)
 {
     rig_open(&rig, NODES);
     rig_found(&rig);
+    rig.nodes[rig.plan_node].mesh_alloc.fail_at = memory_at;
+    rig.nodes[rig.plan_node].mesh_alloc.fail_for_ever = 1;
     put_some(0, 1);
     for (uint32_t i = 1; i < NODES; i++) {
         rig_join(&rig, i);
@@ -153,6 +161,44 @@ static void test_reads_of_who_asks(void **state)
     fail_everywhere(1);
 }
 
+/* Without memory from the n-th allocation on, until the machine is begun anew. */
+static void starve_everywhere(uint32_t node)
+{
+    uint64_t tried = 0;
+    uint64_t before = begun_anew;
+    bool fired = true;
+    rig.plan_node = node;
+    for (memory_at = 1; fired; memory_at += stride()) {
+        story();
+        (void)settle(NODES);
+        /* What it does at most once in a while it may have given up without a word. */
+        fired = rig.nodes[node].mesh_alloc.fail_at <= 1;
+        rig.nodes[node].mesh_alloc.fail_at = 0;
+        redial();
+        (void)settle(NODES);
+        if (!are_same(NODES)) {
+            fail_msg("node %u, no memory from allocation %llu on: not the same", node,
+                     (unsigned long long)memory_at);
+        }
+        for (uint32_t i = 0; i < NODES; i++) {
+            assert_int_equal(rig.nodes[i].alarms, 0);
+        }
+        rig_close(&rig);
+        tried += 1;
+    }
+    memory_at = 0;
+    assert_true(tried > 5 && begun_anew > before);
+    print_message("node %u: starved from %llu places on, begun anew %llu times\n", node,
+                  (unsigned long long)tried, (unsigned long long)(begun_anew - before));
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    starve_everywhere(0);
+    starve_everywhere(1);
+}
+
 /* A machine that cannot read what it begins with is not opened. */
 static void test_opening(void **state)
 {
@@ -192,8 +238,8 @@ static void test_opening(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_reads_of_who_serves),
-                                       cmocka_unit_test(test_reads_of_who_asks),
-                                       cmocka_unit_test(test_opening)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reads_of_who_serves), cmocka_unit_test(test_reads_of_who_asks),
+        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_opening)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -116,9 +116,25 @@ static void lab_on_early(void *user, const struct msy_replica_effects *early)
 
 /* ---- failures below the replicas ---- */
 
+static void lab_arm_memory(struct lab *lab)
+{
+    uint64_t n = lab->memory_at > lab->memory_counted ? lab->memory_at - lab->memory_counted : 0;
+    bool stays = lab->memory_stays;
+    if (lab->memory_at == 0 && msy_prng_below(&lab->fail_prng, 100) < lab->fail_percent) {
+        n = 1 +
+            msy_prng_below(&lab->fail_prng, 1 + msy_prng_below(&lab->fail_prng, lab->fail_ops_max));
+        stays = msy_prng_below(&lab->fail_prng, 2) == 0;
+    }
+    fail_memory_at(lab->memory, n, stays);
+}
+
 /* Draws whether, and where, what comes now meets a failure. */
 static void lab_arm(struct lab *lab)
 {
+    if (lab->memory != NULL) {
+        lab_arm_memory(lab);
+        return;
+    }
     if (lab->plan == NULL) {
         return;
     }
@@ -132,13 +148,42 @@ static void lab_arm(struct lab *lab)
     lab->plan->armed = true;
 }
 
+static void lab_must_be_unchanged(struct lab *lab, struct lab_replica *replica,
+                                  meshsync_status status, const uint8_t before[32])
+{
+    uint8_t after[32];
+    fail_store_sum(replica->store, after);
+    if (memcmp(before, after, 32) != 0) {
+        lab_fail(lab, "what failed with %s changed the store", meshsync_status_name(status));
+    }
+}
+
+/* Memory that was refused may be done without; else it is said that there was none. */
+static bool lab_was_starved(struct lab *lab, struct lab_replica *replica, meshsync_status status,
+                            const uint8_t before[32])
+{
+    fail_memory_off(lab->memory);
+    lab->memory_counted += lab->memory->counted;
+    if (!lab->memory->fired || status == MESHSYNC_OK) {
+        return false;
+    }
+    if (status != MESHSYNC_E_NO_MEMORY) {
+        lab_fail(lab, "no memory at allocation %llu came out as %s",
+                 (unsigned long long)lab->memory_counted, meshsync_status_name(status));
+    }
+    lab_must_be_unchanged(lab, replica, status, before);
+    return true;
+}
+
 /* After a call that gave status: true when it failed as planned, which must be what it says, and
  * without any trace in the store. */
 static bool lab_was_failed(struct lab *lab, struct lab_replica *replica, meshsync_status status,
                            const uint8_t before[32])
 {
     struct fail_plan *plan = lab->plan;
-    uint8_t after[32];
+    if (lab->memory != NULL) {
+        return lab_was_starved(lab, replica, status, before);
+    }
     if (plan == NULL) {
         return false;
     }
@@ -153,10 +198,7 @@ static bool lab_was_failed(struct lab *lab, struct lab_replica *replica, meshsyn
                  fail_op_name(plan->op), meshsync_status_name(plan->status),
                  meshsync_status_name(status));
     }
-    fail_store_sum(replica->store, after);
-    if (memcmp(before, after, 32) != 0) {
-        lab_fail(lab, "what failed with %s changed the store", meshsync_status_name(status));
-    }
+    lab_must_be_unchanged(lab, replica, status, before);
     return true;
 }
 
@@ -171,7 +213,7 @@ static void lab_machine_open(struct lab *lab, struct lab_replica *replica)
     meshsync_error error = {0};
     meshsync_status status = MESHSYNC_OK;
     replica->fresh = true;
-    if (lab->plan != NULL) {
+    if (lab->plan != NULL || lab->memory != NULL) {
         fail_store_sum(replica->store, before);
     }
     lab_arm(lab);
@@ -251,7 +293,7 @@ static meshsync_status lab_try(struct lab *lab, struct lab_replica *replica,
                                msy_replica_early_fn early, void *user)
 {
     uint8_t before[32] = {0};
-    if (lab->plan != NULL) {
+    if (lab->plan != NULL || lab->memory != NULL) {
         fail_store_sum(replica->store, before);
     }
     lab_arm(lab);
@@ -809,13 +851,14 @@ static void lab_base_found(struct lab *lab)
 
 void lab_open(struct lab *lab, const char *program)
 {
+    struct fail_memory *memory = lab->memory;
     memset(lab, 0, sizeof *lab);
     /* Replicas come and go by the thousand: their memory need not go back to the system. */
     (void)mallopt(M_MMAP_THRESHOLD, LAB_BUF_MAX);
     (void)mallopt(M_TRIM_THRESHOLD, LAB_BUF_MAX);
     lab->program = program;
     lab->loud = getenv("MESHSYNC_VERBOSE") != NULL;
-    msy_alloc_init(&lab->alloc, NULL, NULL, 0);
+    msy_alloc_init(&lab->alloc, memory != NULL ? fail_memory_realloc : NULL, memory, 0);
     lab_must(lab, msy_crypto_init(), "libsodium");
     msy_prng_init(&lab->prng, 1);
     msy_replica_effects_init(&lab->effects, &lab->alloc);
@@ -848,6 +891,7 @@ void lab_open(struct lab *lab, const char *program)
         lab->base[i] = lab->replicas[i];
     }
     lab->base_count = lab->model.count;
+    lab->memory = memory; /* Nothing has failed so far. */
     memset(&lab->reached, 0, sizeof lab->reached);
 }
 
@@ -878,6 +922,7 @@ void lab_begin(struct lab *lab, uint64_t seed, uint32_t replicas_count)
     lab->count = replicas_count;
     lab->contexts_count = 0;
     lab->payloads_made = 0;
+    lab->memory_counted = 0;
     lab->now_ms = ((uint64_t)LAB_START_MS + 86400) * 1000;
     msy_prng_init(&lab->prng, seed);
     msy_prng_init(&lab->fail_prng, ~seed);

@@ -7,6 +7,7 @@
 #ifndef TESTS_LAWS_LAB_H
 #define TESTS_LAWS_LAB_H
 
+#include "fault/fail_alloc.h"
 #include "fault/fail_store.h"
 #include "laws/model.h"
 #include "replica/read.h"
@@ -108,6 +109,12 @@ struct lab {
     struct fail_plan *plan; /* NULL, or how the stores of replicas fail below their machines. */
     uint32_t fail_percent;  /* How many of the steps and openings meet a failure. */
     uint32_t fail_ops_max;  /* Within how many operations it comes. */
+    /* NULL, or the allocator of all, which fails during steps and openings: at random as above, or
+     * at memory_at, counted over the whole schedule. Set before lab_open. */
+    struct fail_memory *memory;
+    uint64_t memory_at;
+    uint64_t memory_counted; /* Allocations of the schedule, in steps and openings. */
+    bool memory_stays;
     struct msy_prng fail_prng;
     bool loud;
     const char *program; /* How a failing seed is repeated. */

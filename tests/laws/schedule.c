@@ -301,7 +301,8 @@ static void finish(void)
             lab_deliver(&schedule_lab, i, changes, count, chance(80) ? LAB_TOGETHER : LAB_SINGLY);
         }
         /* A failed step forgets what waited. */
-        count = schedule_lab.plan != NULL ? lab_missing(&schedule_lab, i, changes) : 0;
+        bool fails = schedule_lab.plan != NULL || schedule_lab.memory != NULL;
+        count = fails ? lab_missing(&schedule_lab, i, changes) : 0;
         while (count > 0) {
             lab_deliver(&schedule_lab, i, changes, count, LAB_TOGETHER);
             count = lab_missing(&schedule_lab, i, changes);

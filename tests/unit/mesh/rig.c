@@ -305,8 +305,8 @@ void rig_event(struct rig *rig, uint32_t index, struct msy_mesh_event *event)
     meshsync_status status = msy_mesh_step(node->mesh, event, &effects, &node->timer_ms);
     if (fails) {
         rig->plan->armed = false;
-        node->failed = node->failed || status == MESHSYNC_E_NO_MEMORY;
     }
+    node->failed = node->failed || status == MESHSYNC_E_NO_MEMORY;
     assert_int_not_equal(status, MESHSYNC_E_INTERNAL);
     /* What performs at once and may step the machine again comes last: bytes keep their order. */
     for (uint32_t i = 0; i < effects.count; i++) {
