@@ -15,7 +15,8 @@ void msy_error_clear(meshsync_error *error);
 
 /* For bugs of this code alone, never for what peers, disks or callers can cause. Built with
  * MSY_ASSERT_ABORTS it aborts; otherwise it raises the process-wide count that msy_assert_failures
- * returns, and the code after it must stay memory-safe. */
+ * returns, and the code after it must stay memory-safe. The machines look at the count before they
+ * let anything out of a step: wherever it was raised, nodes of the process write no more. */
 #ifdef MSY_ASSERT_ABORTS
 #define MSY_ASSERT(condition)                                                                      \
     ((condition) ? (void)0 : msy_assert_abort(#condition, __FILE__, __LINE__))

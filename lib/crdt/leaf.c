@@ -270,6 +270,9 @@ meshsync_status msy_leaf_add(struct msy_leaf *leaf, const struct msy_leaf_entry 
 void msy_leaf_remove(struct msy_leaf *leaf, uint32_t at)
 {
     MSY_ASSERT(at < leaf->entries_count);
+    if (at >= leaf->entries_count) {
+        return;
+    }
     memmove(&leaf->entries[at], &leaf->entries[at + 1],
             (leaf->entries_count - at - 1) * sizeof *leaf->entries);
     leaf->entries_count -= 1;

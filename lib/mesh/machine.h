@@ -247,6 +247,7 @@ struct msy_mesh {
     uint64_t retry_ms_max;
     struct msy_mesh_offer offer;   /* Filled in. */
     struct msy_verified *verified; /* Lent; may be NULL. */
+    uint64_t assertions;           /* Of the process that had failed when this was opened. */
     uint8_t device[MSY_DEVICE_BYTES];
     uint8_t instance[MSY_INSTANCE_BYTES];
     uint64_t now_ms;

@@ -50,6 +50,7 @@ meshsync_status msy_mesh_open(const struct msy_mesh_options *options, uint64_t n
     made->verified = options->verified;
     msy_handshake_offer(made, &options->offer);
     made->now_ms = now_ms;
+    made->assertions = msy_assert_failures();
     made->link_next = 1;
     made->reload_at_ms = MSY_NEVER;
     made->links_at_ms = MSY_NEVER;
@@ -235,6 +236,9 @@ meshsync_status msy_mesh_step(struct msy_mesh *mesh, const struct msy_mesh_event
         (void)msy_effect_add(mesh, MSY_MESH_HELD);
     }
     mesh->effects = NULL;
+    if (msy_assert_failures() != mesh->assertions) {
+        mesh->failed = MESHSYNC_E_INTERNAL; /* It is begun anew, from the store. */
+    }
     *timer_at_ms = msy_min_u64(msy_min_u64(mesh->reload_at_ms, mesh->links_at_ms),
                                msy_min_u64(mesh->spaces_at_ms, mesh->addresses_at_ms));
     return status != MESHSYNC_OK ? status : mesh->failed;

@@ -84,6 +84,7 @@ struct msy_replica {
     struct msy_store_txn *txn; /* Of the step. */
     struct msy_replica_effects *effects;
     uint64_t now_ms;
+    uint64_t assertions; /* Of the process that had failed when this was opened. */
     struct msy_hlc hlc;
     uint64_t lsn_last;
     struct msy_space_state *spaces; /* Ascending by number. */

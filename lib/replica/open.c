@@ -235,6 +235,7 @@ meshsync_status msy_replica_open(const struct msy_replica_options *options, uint
     replica->hasher.hash = msy_hash;
     replica->hasher.stream = msy_stream;
     replica->now_ms = now_ms;
+    replica->assertions = msy_assert_failures();
     meshsync_status status = open_memory(replica);
     if (status == MESHSYNC_OK) {
         status = open_tables(replica, error);

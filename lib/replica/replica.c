@@ -509,6 +509,10 @@ meshsync_status msy_replica_step(struct msy_replica *replica,
     if (status == MESHSYNC_OK) {
         status = replica_say_committed(replica, lsn_before);
     }
+    if (msy_assert_failures() != replica->assertions) {
+        /* Memory cannot be trusted any more: nothing of it goes to disk, nothing is said of it. */
+        status = MESHSYNC_E_INTERNAL;
+    }
     if (status == MESHSYNC_OK && replica->early.count > 0 && early != NULL) {
         early(user, &replica->early);
     }

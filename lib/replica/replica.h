@@ -102,7 +102,8 @@ void msy_replica_effects_fini(struct msy_replica_effects *effects);
  * One batch. OK: effects has the outcomes, each event with an id has its answer (which may be an
  * error of its own). Anything else: the batch failed as a whole, nothing changed on disk, effects
  * is empty; the caller answers all with that status and must close this replica and open a new one
- * (E_STORE_FULL and E_DISK_FULL included). now_ms is Unix time.
+ * (E_STORE_FULL and E_DISK_FULL included). E_INTERNAL: an invariant of this process broke since it
+ * was opened; the caller opens no other. now_ms is Unix time.
  */
 meshsync_status msy_replica_step(struct msy_replica *replica,
                                  const struct msy_replica_event *events, uint32_t count,

@@ -337,6 +337,15 @@ static void writer_freeze(struct msy_writer *writer, meshsync_status status)
                     "internal error: this node writes no more until it is opened again");
 }
 
+/* An invariant that broke anywhere in the process, on whatever thread, since the node was opened:
+ * what is in memory is not to be trusted with the store. */
+static void writer_look(struct msy_writer *writer)
+{
+    if (writer->frozen == MESHSYNC_OK && msy_assert_failures() != writer->assertions) {
+        writer_freeze(writer, MESHSYNC_E_INTERNAL);
+    }
+}
+
 static meshsync_status writer_open_machine(struct msy_writer *writer, meshsync_error *error)
 {
     meshsync_node *node = writer->node;
@@ -399,8 +408,8 @@ static void writer_run(struct msy_writer *writer)
 {
     meshsync_error error;
     meshsync_status status = MESHSYNC_OK;
-    uint64_t assertions = msy_assert_failures();
     msy_error_clear(&error);
+    writer_look(writer);
     if (writer->frozen != MESHSYNC_OK) {
         status = writer->frozen; /* Written by this thread alone. */
     } else if (writer->replica == NULL) {
@@ -412,9 +421,7 @@ static void writer_run(struct msy_writer *writer)
     }
     if (status == MESHSYNC_OK) {
         writer_perform(writer);
-        if (msy_assert_failures() != assertions) {
-            writer_freeze(writer, MESHSYNC_E_INTERNAL);
-        }
+        writer_look(writer);
     } else {
         writer_failed(writer, status, &error);
     }
@@ -431,7 +438,8 @@ static void writer_tick(struct msy_writer *writer)
         writer->sweep_at_ms = now_ms + MSY_WRITER_SWEEP_MS;
         (void)msy_store_sweep_readers(writer->node->store, &freed); /* Next time, then. */
     }
-    if (writer->replica == NULL) {
+    writer_look(writer);
+    if (writer->replica == NULL || writer->frozen != MESHSYNC_OK) {
         return; /* It is opened when there is something to do. */
     }
     writer->id_first += 1;
@@ -534,6 +542,7 @@ meshsync_status msy_writer_init(struct msy_writer *writer, meshsync_node *node,
 {
     memset(writer, 0, sizeof *writer);
     writer->node = node;
+    writer->assertions = msy_assert_failures();
     writer->last = &writer->first;
     writer->id_first = 1;
     msy_replica_effects_init(&writer->effects, &node->alloc);

@@ -72,6 +72,7 @@ struct msy_writer {
     uint32_t inbox_waiting; /* Blocked callers that wait for room. */
     bool stopping;
     bool paused;            /* The links are not read until the inbox is down to the half. */
+    uint64_t assertions;    /* Of the process that had failed when the node was opened. */
     meshsync_status frozen; /* Not OK: the node has stopped, and every write gets this. */
     struct msy_replica_stats stats; /* Published after each batch. */
 };

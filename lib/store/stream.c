@@ -199,6 +199,9 @@ meshsync_status msy_stream_advance(struct msy_stream *stream, struct msy_store_t
     struct msy_stream_segment *first = &stream->segments[0];
     meshsync_status status = MESHSYNC_OK;
     MSY_ASSERT(stream->count > 0);
+    if (stream->count == 0) {
+        return MESHSYNC_E_INTERNAL;
+    }
     stream->changes_left -= 1;
     if (first->next_seq == first->last_seq) {
         stream->count -= 1;
