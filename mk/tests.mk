@@ -37,6 +37,8 @@ TESTS := \
     tests/unit/mesh/test_hostile.c \
     tests/unit/mesh/test_mesh.c \
     tests/unit/mesh/test_message.c \
+    tests/unit/replica/test_spaces.c \
+    tests/unit/replica/test_values.c \
     tests/unit/secure/test_crypto.c \
     tests/unit/secure/test_identity.c \
     tests/unit/secure/test_noise.c \
@@ -66,4 +68,5 @@ TEST_SUPPORT := \
     tests/sim/world_check.c \
     tests/unit/api/api_kit.c \
     tests/unit/mesh/rig.c \
+    tests/unit/replica/replica_kit.c \
     tests/unit/secure/secure_kit.c

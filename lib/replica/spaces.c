@@ -199,18 +199,43 @@ static const char *spaces_join_refusal(struct msy_replica *replica,
     return NULL;
 }
 
-/* A space that was left comes back by a new ticket: the data is there already. */
+/* The record by which this device applies for membership, under the ticket's invitation. */
+static meshsync_status spaces_apply(struct msy_replica *replica, struct msy_space_state *space,
+                                    const struct msy_ticket *ticket, struct msy_tip *tip)
+{
+    const uint8_t *device = msy_identity_public(replica->identity);
+    const meshsync_bytes parts[] = {msy_key_name("member"), msy_bytes(device, 32)};
+    struct msy_buf array;
+    msy_buf_init(&array, replica->alloc, RECORD_BYTES_MAX);
+    meshsync_status status = spaces_member_array(replica, ticket, &array);
+    if (status == MESHSYNC_OK) {
+        status = spaces_record(replica, space, parts, 2, msy_buf_bytes(&array), tip);
+    }
+    msy_buf_fini(&array);
+    return status;
+}
+
+/* A space that was left comes back by a new ticket: the data is there already. Who was not yet let
+ * in when it left applies once more: the invitation was wiped, and this one may be another. */
 static meshsync_status spaces_rejoin(struct msy_replica *replica,
                                      const struct msy_replica_event *event,
                                      struct msy_space_state *space)
 {
+    struct msy_tip tip;
+    memset(&tip, 0, sizeof tip);
     if (!space->row.left) {
         return spaces_refuse(replica, event->id, MESHSYNC_E_EXISTS, "this space is here already");
     }
     space->row.left = false;
     replica->spaces_changed = true;
+    if (space->row.joining) {
+        memcpy(space->row.invite_seed, event->ticket->invite_seed, sizeof space->row.invite_seed);
+    }
     meshsync_status status = msy_replica_put_row(replica, space);
-    return status == MESHSYNC_OK ? spaces_answer(replica, event->id, space->number, NULL, NULL)
+    if (status == MESHSYNC_OK && space->row.joining) {
+        status = spaces_apply(replica, space, event->ticket, &tip);
+    }
+    return status == MESHSYNC_OK ? spaces_answer(replica, event->id, space->number, &tip, NULL)
                                  : status;
 }
 
@@ -218,10 +243,8 @@ meshsync_status msy_spaces_join(struct msy_replica *replica, const struct msy_re
 {
     const struct msy_ticket *ticket = event->ticket;
     const uint8_t *device = msy_identity_public(replica->identity);
-    const meshsync_bytes parts[] = {msy_key_name("member"), msy_bytes(device, 32)};
     struct msy_space_row_descriptor row;
     struct msy_space_state *space = NULL;
-    struct msy_buf array;
     struct msy_tip tip;
     memset(&row, 0, sizeof row);
     memset(&tip, 0, sizeof tip);
@@ -252,14 +275,9 @@ meshsync_status msy_spaces_join(struct msy_replica *replica, const struct msy_re
     row.created_lsn = replica->lsn_last + 1;
     row.joining = memcmp(row.founder, device, sizeof row.founder) != 0;
     meshsync_status status = spaces_new(replica, &row, &space);
-    msy_buf_init(&array, replica->alloc, RECORD_BYTES_MAX);
     if (status == MESHSYNC_OK) {
-        status = spaces_member_array(replica, ticket, &array);
+        status = spaces_apply(replica, space, ticket, &tip);
     }
-    if (status == MESHSYNC_OK) {
-        status = spaces_record(replica, space, parts, 2, msy_buf_bytes(&array), &tip);
-    }
-    msy_buf_fini(&array);
     msy_wipe(&row, sizeof row);
     return status == MESHSYNC_OK ? spaces_answer(replica, event->id, space->number, &tip, NULL)
                                  : status;
