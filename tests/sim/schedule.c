@@ -38,27 +38,27 @@ static const struct {
     [TROUBLE_TAIL] = {"tail", 40},
     [TROUBLE_KILL] = {"kill", 60},
     [TROUBLE_POWER] = {"power", 40},
-    [TROUBLE_KILL_BEFORE] = {"kill-before", 40},
+    [TROUBLE_KILL_BEFORE] = {"kill-before", 60},
     [TROUBLE_KILL_AFTER] = {"kill-after", 60},
     [TROUBLE_KILL_AT] = {"kill-at", 60},
     [TROUBLE_RESTART] = {"restart", 200},
     [TROUBLE_FULL] = {"full", 12},
     [TROUBLE_IO] = {"io", 12},
     [TROUBLE_SLOW_STORE] = {"slow-store", 20},
-    [TROUBLE_MEMORY] = {"memory", 40},
+    [TROUBLE_MEMORY] = {"memory", 60},
     [TROUBLE_GOOD] = {"good", 250},
     [TROUBLE_DISK_KEPT] = {"disk-kept", 15},
     [TROUBLE_DISK_NEW] = {"disk-new", 15},
     [TROUBLE_BACKUP] = {"backup", 60},
-    [TROUBLE_RESTORE] = {"restore", 60},
+    [TROUBLE_RESTORE] = {"restore", 120},
     [TROUBLE_CLONE] = {"clone", 20},
     [TROUBLE_JUMP] = {"jump", 30},
     [TROUBLE_SKEW] = {"skew", 40},
-    [TROUBLE_DRIFT] = {"drift", 30},
-    [TROUBLE_NEWCOMER] = {"newcomer", 20},
-    [TROUBLE_RETIRE] = {"retire", 12},
-    [TROUBLE_LEAVE] = {"leave", 20},
-    [TROUBLE_PROTOCOL] = {"protocol", 30},
+    [TROUBLE_DRIFT] = {"drift", 40},
+    [TROUBLE_NEWCOMER] = {"newcomer", 30},
+    [TROUBLE_RETIRE] = {"retire", 24},
+    [TROUBLE_LEAVE] = {"leave", 40},
+    [TROUBLE_PROTOCOL] = {"protocol", 40},
     [STEP_ACT] = {"act", 0},
     [STEP_ACT_BESIDE] = {"act-beside", 0},
     [STEP_SAMPLE] = {"sample", 0},
@@ -199,6 +199,7 @@ static void draft_long(struct schedule_draft *draft)
             draft_troubles(draft);
         }
     }
+    draft_step(draft, STEP_SAMPLE); /* Not before the time is over. */
     schedule_sort(draft->schedule);
 }
 

@@ -116,6 +116,15 @@ static void shrink_steps(struct shrink *shrink, struct schedule *schedule)
     }
 }
 
+static void shrink_spaces(struct shrink *shrink, struct schedule *schedule)
+{
+    uint32_t kept = schedule->spaces;
+    schedule->spaces = 1;
+    if (kept > 1 && !shrink_fails(shrink, schedule)) {
+        schedule->spaces = kept;
+    }
+}
+
 static void shrink_nodes(struct shrink *shrink, struct schedule *schedule)
 {
     for (uint32_t nodes = 2; nodes < schedule->nodes && shrink_time(shrink); nodes++) {
@@ -157,6 +166,9 @@ void shrink_failed(const struct schedule *schedule, const char *format, const ch
     const char *seconds = getenv("MESHSYNC_SHRINK_S");
     struct shrink shrink = {.format = format};
     struct schedule shorter;
+    if (getenv("MESHSYNC_SCHEDULE") != NULL) {
+        return; /* It was given, and is known. */
+    }
     (void)fprintf(stderr,
                   "repeat: MESHSYNC_SEED=%llu MESHSYNC_SEEDS=1 MESHSYNC_PROFILE=%s "
                   "MESHSYNC_VERBOSE=1 %s\n",
@@ -169,6 +181,7 @@ void shrink_failed(const struct schedule *schedule, const char *format, const ch
     }
     schedule_copy(&shorter, schedule);
     if (shrink_time(&shrink) && shrink_fails(&shrink, &shorter)) {
+        shrink_spaces(&shrink, &shorter);
         shrink_steps(&shrink, &shorter);
         shrink_nodes(&shrink, &shorter);
         shrink_tell(&shrink, schedule, &shorter, program);

@@ -62,7 +62,12 @@ static void swarm_step(struct swarm *swarm, const struct step *step)
         world_must(world, meshsync_sim_get_stats(world->sim, &stats), "stats");
     } else {
         uint32_t number = step->kind == STEP_ACT_BESIDE && swarm->worlds_count > 1 ? 1 : 0;
-        world_act(&swarm->worlds[number], step->node % world->sim->nodes_count);
+        uint32_t node = step->node % world->sim->nodes_count;
+        if (!world_act(&swarm->worlds[number], node)) { /* Then somebody is started first. */
+            const struct step all = {step->at_ms, TROUBLE_RESTART, STEP_NODE_ALL, step->random};
+            trouble_make(swarm, &all);
+            (void)world_act(&swarm->worlds[number], node);
+        }
     }
 }
 

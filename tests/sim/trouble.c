@@ -171,8 +171,11 @@ static void trouble_disk(struct swarm *swarm, uint32_t node, uint32_t what)
     struct world *world = trouble_world(swarm);
     meshsync_error error = {0};
     meshsync_status status = MESHSYNC_OK;
-    if ((what == TROUBLE_RESTORE && msy_sim_node(world->sim, node)->backup == NULL) ||
-        !trouble_survives(swarm, node)) {
+    if (what == TROUBLE_RESTORE && msy_sim_node(world->sim, node)->backup == NULL) {
+        world_must(world, meshsync_sim_backup(world->sim, node), "backup"); /* For the next. */
+        return;
+    }
+    if (!trouble_survives(swarm, node)) {
         return; /* Who loses every copy of a space has lost it. */
     }
     for (uint32_t i = 0; i < swarm->worlds_count; i++) {
@@ -361,11 +364,11 @@ static void trouble_protocol(struct swarm *swarm, uint32_t node)
 {
     struct world *world = trouble_world(swarm);
     meshsync_sim_protocol protocol = {.size = sizeof protocol};
-    if (world_chance(world, 75)) {
+    if (world_chance(world, 65)) {
         protocol.version_max = 1 + world_draw(world, 6);
         protocol.features = world_draw(world, UINT32_MAX);
         protocol.unknown = world_draw(world, 2);
-    } else if (world_chance(world, 60)) {
+    } else if (world_chance(world, 80)) {
         protocol.version_min = 2;
         protocol.version_max = 2 + world_draw(world, 3);
         world->counts.too_new += 1;

@@ -81,10 +81,23 @@ bool world_chance(struct world *world, uint32_t percent)
     return world_draw(world, 100) < percent;
 }
 
+static void world_follow_node(struct world *world, uint32_t node);
+
 /* Nothing that the faults do is a reason for one: nobody here is malicious. */
 static void world_alarm(void *user, uint32_t node, const char *words)
 {
     world_fail(user, "alarm at node %u: %s", node, words);
+}
+
+/* Whatever a node commits is looked at right then: causes first, nothing twice, stamps in order. */
+static void world_committed(void *user, uint32_t node, uint64_t lsn_first, uint64_t lsn_last)
+{
+    struct world *world = user;
+    (void)lsn_first;
+    (void)lsn_last;
+    for (; world != NULL && world->followed; world = world->beside) {
+        world_follow_node(world, node);
+    }
 }
 
 static void world_log(void *user, int32_t level, const char *component, const char *message)
@@ -134,6 +147,7 @@ static void world_come_together(struct world *world)
     }
     world_follow(world);
     world->base_count = world->model.count;
+    world->followed = true;
 }
 
 static void world_begin(struct world *world, const struct world_setup *setup)
@@ -163,7 +177,8 @@ void world_open(struct world *world, const struct world_setup *setup)
     if (meshsync_sim_new(&options, &world->sim, &error) != MESHSYNC_OK) {
         fail_msg("seed %llu: %s", (unsigned long long)setup->seed, error.message);
     }
-    const struct msy_sim_hooks hooks = {.alarm = world_alarm, .user = world};
+    const struct msy_sim_hooks hooks = {
+        .committed = world_committed, .alarm = world_alarm, .user = world};
     msy_sim_hook(world->sim, &hooks);
     world_found(world, 0);
     for (uint32_t i = 1; i < setup->nodes_count; i++) {
@@ -185,6 +200,7 @@ void world_open_beside(struct world *world, struct world *first, const struct wo
     msy_prng_init(&world->draws, ~setup->seed);
     world->sim = first->sim;
     world->space = 1;
+    first->beside = world;
     world_enter(world);
     uint32_t count = world->sim->nodes_count;
     uint32_t founder = world_draw(world, count);
@@ -280,9 +296,12 @@ static void world_follow_node(struct world *world, uint32_t node)
     struct msy_store_txn *txn = NULL;
     struct msy_record record;
     uint64_t lsn = known->lsn + 1;
+    if (at->spaces[world->space] == 0) {
+        return; /* It is just joining: what it wrote is looked at when that is done. */
+    }
     world_must(world, msy_store_begin(at->store, MSY_TXN_READ, &txn), "begin");
     while (msy_history_record_from(txn, &lsn, &record) == MESHSYNC_OK) {
-        if (record.space == at->space) {
+        if (record.space == at->spaces[world->space]) {
             world_take(world, node, lsn, &record);
         }
         known->lsn = lsn;

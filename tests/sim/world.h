@@ -87,6 +87,8 @@ struct world {
     struct model model;
     uint64_t seed;
     uint32_t space;        /* Of the simulation. */
+    struct world *beside;  /* That of the other space; may be NULL. */
+    bool followed;         /* The beginning is over. */
     uint64_t members;      /* Bits: nodes that are to be in it. */
     struct msy_prng draws; /* Of the step at hand. */
     struct world_node nodes[MESHSYNC_SIM_NODES_MAX];
@@ -137,8 +139,8 @@ struct world_path {
 /* The first count texts as a path. */
 const meshsync_path *world_path(struct world_path *path, uint32_t count);
 
-/* One client does one thing at a node that is up. */
-void world_act(struct world *world, uint32_t node);
+/* One client does one thing at a node that is up, this one or the next; false: there is none. */
+bool world_act(struct world *world, uint32_t node);
 
 /* Takes what is new in the nodes' logs; each change must come after its causes. */
 void world_follow(struct world *world);

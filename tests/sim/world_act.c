@@ -219,7 +219,7 @@ static void act_reply(struct world *world, meshsync_sim_txn *txn, uint32_t node,
     }
 }
 
-void world_act(struct world *world, uint32_t node)
+bool world_act(struct world *world, uint32_t node)
 {
     meshsync_sim_txn *txn = NULL;
     uint32_t count = world->sim->nodes_count;
@@ -232,7 +232,7 @@ void world_act(struct world *world, uint32_t node)
         node = i + 1 < count ? (node + 1) % count : count;
     }
     if (node == count || world->writes_count == WORLD_WRITES_MAX) {
-        return;
+        return false;
     }
     world->counts.ops += 1;
     struct world_write *write = world_write_new(world, node);
@@ -250,4 +250,5 @@ void world_act(struct world *world, uint32_t node)
     }
     world_commit(world, txn, write,
                  world_chance(world, 40) ? MESHSYNC_SIM_EXPLICIT : MESHSYNC_SIM_PLAIN);
+    return true;
 }
