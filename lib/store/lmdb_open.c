@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "store/lmdb_check.h"
 
 #define OPEN_DATA_NAME "data.mdb"
 #define OPEN_NEW_NAME "new.mdb"
@@ -16,6 +17,8 @@
 
 /* Below this, what the tables and the free list need leaves hardly a page for data. */
 enum { OPEN_MAP_BYTES_MIN = 1 << 18 };
+/* Up to so many pages are checked at every opening: that costs a few milliseconds at most. */
+enum { OPEN_CHECKED_PAGES = 1024 };
 
 /* Names of the tables on disk: part of the format. */
 static const char *const open_table_names[MSY_TABLE_COUNT] = {
@@ -294,8 +297,80 @@ static meshsync_status open_find_data(struct opening *opening)
     return MESHSYNC_OK;
 }
 
-/* Touching a page of the map that the file no longer has kills the process. A file that was cut
- * short is grown to what its root says: the lost pages read as zeros, which LMDB notices. */
+/* Does a writer live? It checked the data when it opened, and is changing them. */
+static bool open_has_writer(const struct opening *opening)
+{
+    int fd = openat(opening->dir_fd, OPEN_LOCK_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+    bool lives = fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_WRLCK;
+    if (fd >= 0) {
+        (void)close(fd); /* Nothing was written through it. */
+    }
+    return lives;
+}
+
+static bool open_is_marked(const struct opening *opening, const struct msy_lmdb_file *file)
+{
+    int fd = openat(opening->dir_fd, OPEN_LOCK_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    bool marked = fd >= 0 && msy_lmdb_mark_read(fd, file);
+    if (fd >= 0) {
+        (void)close(fd); /* Nothing was written through it. */
+    }
+    return marked;
+}
+
+/* Who only reads has nothing to fear from a file that a writer came to change meanwhile. */
+static bool open_moved_on(const struct opening *opening, int fd, const struct msy_lmdb_file *file)
+{
+    struct msy_lmdb_file now;
+    return opening->options->read_only &&
+           (open_has_writer(opening) || msy_lmdb_check_roots(fd, &now, NULL) != MESHSYNC_OK ||
+            now.txn_id != file->txn_id);
+}
+
+/*
+ * Before LMDB maps the file: the roots always, and that no page beyond its end is in use. Every
+ * page when nobody noted an orderly end of just this file, and when they are few.
+ */
+static meshsync_status open_check_data(struct opening *opening)
+{
+    struct msy_lmdb_file file;
+    meshsync_error why = {0};
+    bool read_only = opening->options->read_only;
+    if (read_only && open_has_writer(opening)) {
+        return MESHSYNC_OK;
+    }
+    int fd = openat(opening->dir_fd, OPEN_DATA_NAME, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return open_fail_errno(opening, errno, "open " OPEN_DATA_NAME);
+    }
+    meshsync_status status = msy_lmdb_check_roots(fd, &file, &why);
+    bool marked = status == MESHSYNC_OK && open_is_marked(opening, &file);
+    if (status == MESHSYNC_OK &&
+        (!marked || !file.whole || file.pages_count <= OPEN_CHECKED_PAGES)) {
+        status = msy_lmdb_check_pages(opening->options->alloc, fd, &why);
+        if (status == MESHSYNC_E_STORE_CORRUPT && open_moved_on(opening, fd, &file)) {
+            status = MESHSYNC_OK;
+        }
+    }
+    (void)close(fd); /* Nothing was written through it. */
+    if (status == MESHSYNC_E_STORE_CORRUPT) {
+        return msy_fail(opening->error, status, "store %.120s is damaged, %s",
+                        opening->options->path, why.message);
+    }
+    if (status != MESHSYNC_OK) {
+        return msy_fail(opening->error, status, "store %.120s: %s", opening->options->path,
+                        why.message);
+    }
+    opening->store->ended_well = marked;
+    if (!read_only && msy_lmdb_mark_clear(opening->store->lock_fd) != MESHSYNC_OK) {
+        return open_fail_errno(opening, errno, "write " OPEN_LOCK_NAME);
+    }
+    return MESHSYNC_OK;
+}
+
+/* Free pages at the end need not be in the file, but touching them through the map would kill the
+ * process: it is grown to what its root says. Pages in use are there, which was checked. */
 static int open_fill_file(struct msy_lmdb_store *store)
 {
     MDB_envinfo info;
@@ -381,6 +456,9 @@ meshsync_status msy_store_open_lmdb(const struct msy_store_options *options, str
         status = open_find_data(&opening);
     }
     if (status == MESHSYNC_OK) {
+        status = open_check_data(&opening);
+    }
+    if (status == MESHSYNC_OK) {
         status = open_data(&opening);
     }
     if (opening.dir_fd >= 0) {
@@ -390,6 +468,7 @@ meshsync_status msy_store_open_lmdb(const struct msy_store_options *options, str
         msy_lmdb_close(&store->head);
         return status;
     }
+    store->opened = true;
     *out = &store->head;
     return MESHSYNC_OK;
 }

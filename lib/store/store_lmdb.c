@@ -2,10 +2,12 @@
 #include "store/lmdb_store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "store/lmdb_check.h"
 
 /* LMDB's own tables: the one of free pages, and the one that holds the roots of the others. */
 enum { LMDB_TABLE_FREE = 0, LMDB_TABLE_MAIN = 1, LMDB_META_PAGES = 2 };
@@ -375,6 +377,9 @@ static meshsync_status lmdb_commit(struct msy_store_txn *base)
     } else {
         txn->txn = NULL;
     }
+    if (result == EIO || result == MDB_PANIC) {
+        __atomic_store_n(&txn->store->unsure, true, __ATOMIC_RELEASE);
+    }
     lmdb_stop_writing(txn->store);
     return msy_lmdb_status(result);
 }
@@ -561,6 +566,29 @@ static meshsync_status lmdb_sweep_readers(struct msy_store *base, uint32_t *free
     return msy_lmdb_status(result);
 }
 
+/* The file, for a look at it after LMDB closed it; -1: there is nothing to be noted of it. */
+static int lmdb_keep_file(struct msy_lmdb_store *store)
+{
+    int fd = -1;
+    if (!store->opened || store->head.read_only ||
+        __atomic_load_n(&store->unsure, __ATOMIC_ACQUIRE) ||
+        mdb_env_get_fd(store->env, &fd) != MDB_SUCCESS) {
+        return -1;
+    }
+    return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+static void lmdb_mark(struct msy_lmdb_store *store, int fd)
+{
+    struct msy_lmdb_file file;
+    if (fd >= 0 && msy_lmdb_check_roots(fd, &file, NULL) == MESHSYNC_OK) {
+        msy_lmdb_mark_write(store->lock_fd, &file);
+    }
+    if (fd >= 0) {
+        (void)close(fd); /* Nothing was written through it. */
+    }
+}
+
 void msy_lmdb_close(struct msy_store *base)
 {
     struct msy_lmdb_store *store = lmdb_store(base);
@@ -577,7 +605,9 @@ void msy_lmdb_close(struct msy_store *base)
     }
     lmdb_free_iters(store->alloc, &store->writer.spare);
     if (store->env != NULL) {
+        int fd = lmdb_keep_file(store);
         mdb_env_close(store->env);
+        lmdb_mark(store, fd);
     }
     msy_lmdb_unlock(store);
     (void)pthread_mutex_destroy(&store->lock);
