@@ -9,6 +9,7 @@ TESTS := \
     tests/conform/test_store_random.c \
     tests/conform/test_store_threads.c \
     tests/fault/test_alloc_replica.c \
+    tests/fault/test_damage.c \
     tests/fault/test_mesh_fails.c \
     tests/fault/test_read_fails.c \
     tests/fault/test_store_fails.c \
@@ -50,6 +51,7 @@ TESTS := \
     tests/unit/wire/test_msgpack.c \
     tests/unit/wire/test_vectors.c
 TEST_SUPPORT := \
+    tests/fault/damage.c \
     tests/fault/fail_alloc.c \
     tests/fault/fail_store.c \
     tests/laws/lab.c \

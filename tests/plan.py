@@ -14,15 +14,18 @@ COVERAGE_BRANCHES_MIN = 50
 
 # How much the tests that draw try. Where there is none of these, they have a number of their own,
 # which is that of a check in the plain build; instrumented builds take less of the same.
-LESS_ASAN = {"MESHSYNC_SCHEDULES": 1500, "MESHSYNC_SEEDS": 60, "MESHSYNC_STEPS": 3}
+LESS_ASAN = {"MESHSYNC_SCHEDULES": 1500, "MESHSYNC_SEEDS": 60, "MESHSYNC_STEPS": 3,
+             "MESHSYNC_DAMAGES": 60}
 LESS_TSAN = {"MESHSYNC_SCHEDULES": 200, "MESHSYNC_SEEDS": 10, "MESHSYNC_STEPS": 2}
 LESS_COVERAGE = {"MESHSYNC_SCHEDULES": 1000, "MESHSYNC_SEEDS": 60, "MESHSYNC_STEPS": 3}
 LESS_VALGRIND = {"MESHSYNC_SCHEDULES": 30, "MESHSYNC_SEEDS": 2, "MESHSYNC_STEPS": 2}
 
 
 # How much the tests that draw try in each plan.
-CHECK = {"MESHSYNC_SCHEDULES": 10000, "MESHSYNC_SEEDS": 300, "MESHSYNC_STEPS": 2}
-CAMPAIGN = {"MESHSYNC_SCHEDULES": 20000, "MESHSYNC_SEEDS": 1000, "MESHSYNC_STEPS": 2}
+CHECK = {"MESHSYNC_SCHEDULES": 10000, "MESHSYNC_SEEDS": 300, "MESHSYNC_STEPS": 2,
+         "MESHSYNC_DAMAGES": 400}
+CAMPAIGN = {"MESHSYNC_SCHEDULES": 20000, "MESHSYNC_SEEDS": 1000, "MESHSYNC_STEPS": 2,
+            "MESHSYNC_DAMAGES": 5000}
 SWARM_SEEDS, SWARM_SEED = 2000, 100000
 
 
@@ -145,8 +148,8 @@ def swarm(seeds, first_seed, timeout_s):
 
 def long_tests(context):
     """The laws and the simulated meshes but the swarm, which has a stage of its own."""
-    return [job for job in tests("plain", ("laws/", "sim/"), 1800, label="more",
-                                 **CAMPAIGN)(context)
+    return [job for job in tests("plain", ("laws/", "sim/", "fault/test_damage"), 1800,
+                                 label="more", **CAMPAIGN)(context)
             if not job.name.endswith(" sim/test_sim")]
 
 

@@ -57,6 +57,10 @@ meshsync_status msy_introduce_send(struct msy_mesh *mesh, struct msy_store_txn *
     if (status == MESHSYNC_OK) {
         status = msy_history_record(txn, lsn, &record);
     }
+    if (status == MESHSYNC_OK) {
+        const struct msy_tip first = {.actor = root, .seq = 1};
+        status = msy_serve_check(mesh, &record, &first);
+    }
     if (status == MESHSYNC_OK && record.change.len <= INTRODUCE_BYTES_MAX) {
         status = msy_push_put(link, channel, MSY_CHANGES_INTRODUCTION, record.change);
     }

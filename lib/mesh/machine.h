@@ -282,6 +282,8 @@ struct msy_mesh {
     uint64_t addresses_at_ms; /* No address is to be dialled before. */
     struct msy_mesh_stats stats;
     struct msy_change_header header; /* Scratch: too large for a stack frame. */
+    struct msy_change served;        /* Scratch: a change that is checked before it is sent, */
+    struct msy_buf served_hashes;    /* and the hashes of its ops. */
     struct msy_buf scratch;
     struct msy_vector tips; /* Scratch. */
 };
@@ -486,6 +488,8 @@ meshsync_status msy_serve_on_want(struct msy_mesh *mesh, struct msy_mesh_link *l
 meshsync_status msy_serve_on_credit(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                     meshsync_bytes content);
 /* The peer has told what it holds while it was served: from here on only what it lacks. */
+meshsync_status msy_serve_check(struct msy_mesh *mesh, const struct msy_record *record,
+                                const struct msy_tip *tip);
 meshsync_status msy_serve_replan(struct msy_store_txn *txn, struct msy_channel *channel);
 /* One turn of serving the channels of a link. */
 void msy_serve_turn(struct msy_mesh *mesh, struct msy_mesh_link *link);

@@ -61,6 +61,9 @@ meshsync_status msy_mesh_open(const struct msy_mesh_options *options, uint64_t n
     uint8_t seed[8];
     made->entropy.fill(made->entropy.user, seed, sizeof seed);
     msy_prng_init(&made->prng, msy_get_be64(seed));
+    msy_change_init(&made->served, made->alloc);
+    msy_buf_init(&made->served_hashes, made->alloc,
+                 (size_t)MSY_CHANGE_OPS_MAX * MSY_CHANGE_HASH_BYTES);
     msy_buf_init(&made->scratch, made->alloc, MESH_SCRATCH_BYTES_MAX);
     msy_vector_init(&made->tips, made->alloc);
     meshsync_status status = msy_spaces_load(made, &changed);
@@ -85,6 +88,8 @@ void msy_mesh_close(struct msy_mesh *mesh)
     msy_mesh_address_free(mesh);
     msy_ack_free(mesh);
     msy_free(mesh->alloc, mesh->submits, mesh->submits_cap * sizeof *mesh->submits);
+    msy_change_fini(&mesh->served);
+    msy_buf_fini(&mesh->served_hashes);
     msy_buf_fini(&mesh->scratch);
     msy_vector_fini(&mesh->tips);
     msy_free(mesh->alloc, mesh, sizeof *mesh);

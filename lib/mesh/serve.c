@@ -5,6 +5,7 @@
  * of the store lives longer than a turn.
  */
 #include "mesh/machine.h"
+#include "secure/crypto.h"
 
 meshsync_status msy_serve_on_credit(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                     meshsync_bytes content)
@@ -139,6 +140,23 @@ static void serve_end(struct msy_mesh *mesh, struct msy_mesh_link *link,
     msy_session_numbers(mesh, link, MSY_MESSAGE_END, numbers, 2);
 }
 
+/* A record leaves only as the change that it is said to be: what a disk spoilt is not passed on. */
+meshsync_status msy_serve_check(struct msy_mesh *mesh, const struct msy_record *record,
+                                const struct msy_tip *tip)
+{
+    static const struct msy_hasher hasher = {msy_hash, msy_stream};
+    meshsync_status status = msy_change_parse(&mesh->served, record->change, NULL);
+    if (status == MESHSYNC_OK) {
+        status = msy_change_check(&hasher, &mesh->served, record->hash, &mesh->served_hashes);
+    }
+    if (status == MESHSYNC_OK && (mesh->served.header.seq != tip->seq ||
+                                  !msy_actor_equal(&mesh->served.header.actor, &tip->actor))) {
+        status = MESHSYNC_E_STORE_CORRUPT;
+    }
+    return status == MESHSYNC_OK || status == MESHSYNC_E_NO_MEMORY ? status
+                                                                   : MESHSYNC_E_STORE_CORRUPT;
+}
+
 /* Sends the record that the stream stands at, and steps on. */
 static meshsync_status serve_record(struct msy_mesh *mesh, struct msy_store_txn *txn,
                                     struct msy_mesh_link *link, struct msy_channel *channel,
@@ -155,6 +173,10 @@ static meshsync_status serve_record(struct msy_mesh *mesh, struct msy_store_txn 
     tip.seq = channel->stream.segments[0].next_seq;
     memcpy(tip.hash, record.hash, sizeof tip.hash);
     *bytes = record.change.len + 4;
+    status = msy_serve_check(mesh, &record, &tip);
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
     status = msy_push_put(link, channel, MSY_CHANGES_STREAM | MSY_CHANGES_DURABLE, record.change);
     if (status == MESHSYNC_OK) {
         status = msy_ack_raise(txn, channel->space, &channel->sent, &tip);

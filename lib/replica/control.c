@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "replica/control.h"
 
+#include "secure/crypto.h"
 #include "store/history.h"
 #include "wire/change.h"
 #include "wire/value.h"
@@ -80,17 +81,29 @@ bool msy_control_array(meshsync_bytes payload, meshsync_bytes *array)
     return value.type == MESHSYNC_VALUE_MSGPACK;
 }
 
+meshsync_status msy_control_header(const struct msy_record *record,
+                                   struct msy_change_header *header)
+{
+    static const struct msy_hasher hasher = {msy_hash, msy_stream};
+    uint8_t hash[MSY_CHANGE_HASH_BYTES];
+    meshsync_bytes header_bytes;
+    meshsync_bytes body;
+    const uint8_t *signature = NULL;
+    if (msy_change_parse_header(record->change, header, &header_bytes, &signature, &body) !=
+        MESHSYNC_OK) {
+        return MESHSYNC_E_STORE_CORRUPT;
+    }
+    msy_change_hash(&hasher, header_bytes, signature, hash);
+    return memcmp(hash, record->hash, sizeof hash) == 0 ? MESHSYNC_OK : MESHSYNC_E_STORE_CORRUPT;
+}
+
 meshsync_status msy_control_stamp(struct msy_store_txn *txn, uint64_t lsn, uint64_t *hlc)
 {
     struct msy_record record;
     struct msy_change_header header;
-    meshsync_bytes header_bytes;
-    meshsync_bytes body;
-    const uint8_t *signature = NULL;
     meshsync_status status = msy_history_record(txn, lsn, &record);
-    if (status == MESHSYNC_OK && msy_change_parse_header(record.change, &header, &header_bytes,
-                                                         &signature, &body) != MESHSYNC_OK) {
-        status = MESHSYNC_E_STORE_CORRUPT;
+    if (status == MESHSYNC_OK) {
+        status = msy_control_header(&record, &header);
     }
     *hlc = status == MESHSYNC_OK ? header.hlc : 0;
     return status;

@@ -5,6 +5,7 @@
 
 #include "crdt/leaf.h"
 #include "store/schema.h"
+#include "wire/change.h"
 
 enum { MSY_CONTROL_KIND_VALUE = 1 };
 
@@ -23,6 +24,9 @@ meshsync_status msy_control_payload(struct msy_store_txn *txn, const struct msy_
                                     meshsync_bytes *payload);
 /* The array inside a MSGPACK value. */
 bool msy_control_array(meshsync_bytes payload, meshsync_bytes *array);
+/* The header of a record of the log, when it is what was hashed; else E_STORE_CORRUPT. */
+meshsync_status msy_control_header(const struct msy_record *record,
+                                   struct msy_change_header *header);
 /* Stamp of the change at an LSN. */
 meshsync_status msy_control_stamp(struct msy_store_txn *txn, uint64_t lsn, uint64_t *hlc);
 /* Is the invitation on record, and unexpired at at_ms? */

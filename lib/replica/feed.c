@@ -4,6 +4,7 @@
 #include "base/path.h"
 #include "replica/control.h"
 #include "replica/read.h"
+#include "secure/crypto.h"
 #include "store/history.h"
 #include "wire/msgpack_check.h"
 #include "wire/value.h"
@@ -63,6 +64,7 @@ meshsync_status msy_feed_init(struct msy_feed_reader *feed, struct msy_alloc *al
     feed->space = space;
     feed->control = options->control != 0;
     msy_buf_init(&feed->copy, alloc, MSY_CHANGE_BYTES_MAX);
+    msy_buf_init(&feed->hashes, alloc, (size_t)MSY_CHANGE_OPS_MAX * MSY_CHANGE_HASH_BYTES);
     if (options->collection != NULL) {
         if (strlen(options->collection) > MESHSYNC_NAME_BYTES_MAX) {
             return msy_fail(error, MESHSYNC_E_LIMIT, "the collection's name is too long");
@@ -95,7 +97,10 @@ void msy_feed_fini(struct msy_feed_reader *feed)
         feed->change = NULL;
     }
     msy_buf_fini(&feed->copy);
+    msy_buf_fini(&feed->hashes);
 }
+
+static const struct msy_hasher feed_hasher = {msy_hash, msy_stream};
 
 /* The next change of the space, parsed from a copy of its bytes. E_END. */
 static meshsync_status feed_load(struct msy_feed_reader *feed, struct msy_store_txn *txn)
@@ -124,6 +129,9 @@ static meshsync_status feed_load(struct msy_feed_reader *feed, struct msy_store_
         return status;
     }
     status = msy_change_parse(feed->change, msy_buf_bytes(&feed->copy), NULL);
+    if (status == MESHSYNC_OK) {
+        status = msy_change_check(&feed_hasher, feed->change, record.hash, &feed->hashes);
+    }
     if (status != MESHSYNC_OK) {
         return status == MESHSYNC_E_NO_MEMORY ? status : MESHSYNC_E_STORE_CORRUPT;
     }

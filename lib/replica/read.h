@@ -104,7 +104,8 @@ struct msy_feed_reader {
     uint8_t store_id[16];
     struct msy_change *change; /* Parsed; owned. */
     uint64_t parsed_lsn;
-    struct msy_buf copy; /* The change's bytes, so that events outlive the transaction. */
+    struct msy_buf hashes; /* Scratch. */
+    struct msy_buf copy;   /* The change's bytes, so that events outlive the transaction. */
     char name[MESHSYNC_NAME_BYTES_MAX + 1];
     uint8_t device[32];
     bool local;

@@ -202,18 +202,14 @@ meshsync_status msy_replica_ref(struct msy_replica *replica, uint64_t lsn, struc
 {
     struct msy_ref_slot *slot = &replica->refs[lsn & (MSY_REF_CACHE_SLOTS - 1)];
     struct msy_record record;
-    meshsync_bytes header_bytes;
-    meshsync_bytes body;
-    const uint8_t *signature = NULL;
     if (slot->lsn == lsn) {
         *ref = slot->ref;
         return MESHSYNC_OK;
     }
     struct msy_change_header *header = &replica->scratch_header;
     meshsync_status status = msy_history_record(replica->txn, lsn, &record);
-    if (status == MESHSYNC_OK && msy_change_parse_header(record.change, header, &header_bytes,
-                                                         &signature, &body) != MESHSYNC_OK) {
-        status = MESHSYNC_E_STORE_CORRUPT;
+    if (status == MESHSYNC_OK) { /* What it says goes into a signed change. */
+        status = msy_control_header(&record, header);
     }
     if (status != MESHSYNC_OK) {
         return status == MESHSYNC_E_NOT_FOUND ? MESHSYNC_E_STORE_CORRUPT : status;

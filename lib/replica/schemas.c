@@ -33,13 +33,9 @@ static meshsync_status schema_order_of(struct msy_store_txn *txn,
 {
     struct msy_record record;
     struct msy_change_header header;
-    meshsync_bytes header_bytes;
-    meshsync_bytes body;
-    const uint8_t *signature = NULL;
     meshsync_status status = msy_history_record(txn, entry->lsn, &record);
-    if (status == MESHSYNC_OK && msy_change_parse_header(record.change, &header, &header_bytes,
-                                                         &signature, &body) != MESHSYNC_OK) {
-        status = MESHSYNC_E_STORE_CORRUPT;
+    if (status == MESHSYNC_OK) {
+        status = msy_control_header(&record, &header);
     }
     if (status == MESHSYNC_OK) {
         order->hlc = header.hlc;

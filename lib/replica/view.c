@@ -143,17 +143,11 @@ static meshsync_status view_room(struct msy_view *view, uint32_t count)
 static meshsync_status view_header(struct msy_view *view, uint64_t lsn)
 {
     struct msy_record record;
-    meshsync_bytes header_bytes;
-    meshsync_bytes body;
-    const uint8_t *signature = NULL;
     meshsync_status status = msy_history_record(view->txn, lsn, &record);
-    if (status == MESHSYNC_E_NOT_FOUND ||
-        (status == MESHSYNC_OK &&
-         msy_change_parse_header(record.change, &view->header, &header_bytes, &signature, &body) !=
-             MESHSYNC_OK)) {
-        status = MESHSYNC_E_STORE_CORRUPT;
+    if (status == MESHSYNC_OK) {
+        return msy_control_header(&record, &view->header);
     }
-    return status;
+    return status == MESHSYNC_E_NOT_FOUND ? MESHSYNC_E_STORE_CORRUPT : status;
 }
 
 /* The kind that a read shows where several live at one path. */
@@ -247,7 +241,7 @@ static meshsync_status view_sibling_fill(struct msy_view *view, uint32_t index,
 {
     const struct msy_sibling_order *order = &view->order[index];
     const struct msy_leaf_entry *entry = &view->leaf.entries[order->entry];
-    struct msy_epoch epoch;
+    uint64_t first_lsn = 0;
     memset(sibling, 0, sizeof *sibling);
     meshsync_status status = view_entry_value(view, order->entry, &sibling->value);
     sibling->hlc = order->hlc;
@@ -255,10 +249,19 @@ static meshsync_status view_sibling_fill(struct msy_view *view, uint32_t index,
     sibling->lsn = entry->lsn;
     memcpy(sibling->actor, order->actor.id, sizeof sibling->actor);
     if (status == MESHSYNC_OK && entry->lsn != UINT64_MAX) {
-        status = msy_history_epoch(view->txn, view->space, &order->actor, &epoch);
+        /* The device stands in the actor's first change. */
+        status = msy_history_find(view->txn, view->space, &order->actor, 1, NULL, &first_lsn);
         if (status == MESHSYNC_OK) {
-            memcpy(sibling->device, epoch.device, sizeof sibling->device);
+            status = view_header(view, first_lsn);
         }
+        if (status == MESHSYNC_OK &&
+            (view->header.seq != 1 || !msy_actor_equal(&view->header.actor, &order->actor))) {
+            status = MESHSYNC_E_STORE_CORRUPT;
+        }
+        if (status == MESHSYNC_OK) {
+            memcpy(sibling->device, view->header.device, sizeof sibling->device);
+        }
+        status = status == MESHSYNC_E_NOT_FOUND ? MESHSYNC_E_STORE_CORRUPT : status;
     }
     return status;
 }

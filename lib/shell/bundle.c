@@ -3,8 +3,10 @@
 
 #include <unistd.h>
 
+#include "secure/crypto.h"
 #include "shell/control.h"
 #include "shell/file.h"
+#include "wire/change.h"
 #include "wire/message.h"
 
 enum {
@@ -27,10 +29,13 @@ static const char bundle_what[] = "the bundle";
 struct bundle {
     struct msy_file file;
     meshsync_bundle_info info;
-    uint64_t at;              /* In the file. */
-    uint64_t end;             /* Of the messages. */
-    struct msy_buf buf;       /* Messages on their way. */
-    struct msy_vector vector; /* Of the maker, with epochs before its tips. */
+    uint64_t at;               /* In the file. */
+    uint64_t end;              /* Of the messages. */
+    struct msy_buf buf;        /* Messages on their way. */
+    struct msy_vector vector;  /* Of the maker, with epochs before its tips. */
+    struct msy_change *change; /* Scratch, owned: what is checked before it is written, */
+    struct msy_buf hashes;     /* and the hashes of its ops. */
+    struct msy_alloc *alloc;
     meshsync_error *error;
 };
 
@@ -42,6 +47,8 @@ static void bundle_init(struct bundle *bundle, struct msy_alloc *alloc, meshsync
     bundle->error = error;
     msy_buf_init(&bundle->buf, alloc, (size_t)2 * MSY_MESSAGE_BYTES_MAX);
     msy_vector_init(&bundle->vector, alloc);
+    bundle->alloc = alloc;
+    msy_buf_init(&bundle->hashes, alloc, (size_t)MSY_CHANGE_OPS_MAX * MSY_CHANGE_HASH_BYTES);
 }
 
 static void bundle_fini(struct bundle *bundle)
@@ -49,6 +56,11 @@ static void bundle_fini(struct bundle *bundle)
     if (bundle->file.fd >= 0) {
         (void)close(bundle->file.fd); /* Only read: who writes closes it by msy_file_finish(). */
     }
+    if (bundle->change != NULL) {
+        msy_change_fini(bundle->change);
+        msy_free(bundle->alloc, bundle->change, sizeof *bundle->change);
+    }
+    msy_buf_fini(&bundle->hashes);
     msy_buf_fini(&bundle->buf);
     msy_vector_fini(&bundle->vector);
 }
@@ -185,6 +197,25 @@ static meshsync_status bundle_put_vector(struct bundle *bundle)
     return status;
 }
 
+/* A record leaves only as the change that it is said to be. */
+static meshsync_status bundle_check(struct bundle *bundle, const struct msy_record *record)
+{
+    static const struct msy_hasher hasher = {msy_hash, msy_stream};
+    if (bundle->change == NULL) {
+        bundle->change = (struct msy_change *)msy_new(bundle->alloc, sizeof *bundle->change);
+        if (bundle->change == NULL) {
+            return MESHSYNC_E_NO_MEMORY;
+        }
+        msy_change_init(bundle->change, bundle->alloc);
+    }
+    meshsync_status status = msy_change_parse(bundle->change, record->change, NULL);
+    if (status == MESHSYNC_OK) {
+        status = msy_change_check(&hasher, bundle->change, record->hash, &bundle->hashes);
+    }
+    return status == MESHSYNC_OK || status == MESHSYNC_E_NO_MEMORY ? status
+                                                                   : MESHSYNC_E_STORE_CORRUPT;
+}
+
 /* About one message of what the stream has, within one transaction of the store. */
 static meshsync_status bundle_put_some(struct bundle *bundle, struct msy_stream *stream,
                                        struct msy_store_txn *txn)
@@ -196,6 +227,9 @@ static meshsync_status bundle_put_some(struct bundle *bundle, struct msy_stream 
     while (status == MESHSYNC_OK && stream->count > 0 &&
            bundle->buf.len < MSY_BUNDLE_MESSAGE_BYTES_GOOD) {
         status = msy_stream_peek(stream, txn, &lsn, &record);
+        if (status == MESHSYNC_OK) {
+            status = bundle_check(bundle, &record);
+        }
         if (status == MESHSYNC_OK) {
             status = msy_message_put_change(&bundle->buf, 0, record.change);
         }

@@ -126,6 +126,11 @@ meshsync_status msy_change_op_hashes(const struct msy_hasher *hasher,
                                      const struct msy_change *change, uint8_t *hashes,
                                      uint8_t root[MSY_CHANGE_HASH_BYTES]);
 
+/* Is a parsed change, to its last byte, the one with this hash? E_STORE_CORRUPT when not. hashes:
+ * scratch, with a maximum of MSY_CHANGE_OPS_MAX hashes. */
+meshsync_status msy_change_check(const struct msy_hasher *hasher, const struct msy_change *change,
+                                 const uint8_t hash[MSY_CHANGE_HASH_BYTES], struct msy_buf *hashes);
+
 /* Building: begin, ops with their kills, then finish. Buffers are reused. Errors are remembered and
  * returned by finish. */
 struct msy_change_builder {

@@ -222,3 +222,24 @@ meshsync_status msy_change_op_hashes(const struct msy_hasher *hasher,
     msy_buf_fini(&salts);
     return status;
 }
+
+meshsync_status msy_change_check(const struct msy_hasher *hasher, const struct msy_change *change,
+                                 const uint8_t hash[MSY_CHANGE_HASH_BYTES], struct msy_buf *hashes)
+{
+    uint8_t found[MSY_CHANGE_HASH_BYTES];
+    msy_change_hash(hasher, change->header_bytes, change->signature, found);
+    if (memcmp(found, hash, sizeof found) != 0) {
+        return MESHSYNC_E_STORE_CORRUPT;
+    }
+    msy_buf_reset(hashes);
+    meshsync_status status =
+        msy_buf_reserve(hashes, (size_t)change->ops_count * MSY_CHANGE_HASH_BYTES);
+    if (status == MESHSYNC_OK) {
+        status = msy_change_op_hashes(hasher, change, hashes->data, found);
+    }
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
+    return memcmp(found, change->header.root, sizeof found) == 0 ? MESHSYNC_OK
+                                                                 : MESHSYNC_E_STORE_CORRUPT;
+}
