@@ -297,7 +297,7 @@ PLANS = {
     "check": Plan(30, BUILD_PLAIN, BUILD_ASAN, Stage(rules),
                   Stage(tests("plain", timeout_s=900, **CHECK)), ASAN_TESTS, Stage(fuzz_replay),
                   Stage(end_to_end, parallel=False)),
-    "campaign": Plan(50, BUILD_PLAIN, Stage(lint), *TSAN, VALGRIND_TESTS, *FUZZ,
+    "campaign": Plan(75, BUILD_PLAIN, Stage(lint), *TSAN, VALGRIND_TESTS, *FUZZ,
                      Stage(long_tests), Stage(swarm(SWARM_SEEDS, SWARM_SEED, 2400))),
     "tests": Plan(30, BUILD_PLAIN, Stage(tests("plain"))),
     "asan": Plan(60, BUILD_ASAN, ASAN_TESTS, Stage(fuzz_replay)),
