@@ -112,6 +112,8 @@ $(TEST_PROGRAMS): $(O)/tests/%: $(O)/obj/tests/%.o $(O)/tests/libsupport.a $(SIM
 	@mkdir -p $(@D)
 	$(call say,LD)$(LINK) -o $@ $^ $(CMOCKA_LIBS) $(JANSSON_LIBS) $(DEP_LIBS) -lm
 
+$(patsubst %.c,$(O)/%,$(TESTS_INTERPOSED)): $(call objects,$(TEST_INTERPOSE))
+
 $(FUZZERS): $(O)/tests/%: $(O)/obj/tests/%.o $(O)/tests/fuzz/libsupport.a $(SIM_STATIC) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(LINK) -fsanitize=fuzzer -o $@ $^ $(DEP_LIBS)
@@ -134,4 +136,5 @@ $(E2E_HELPERS): $(O)/tests/%: $(O)/obj/tests/%.o $(STATIC)
 
 -include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(SIM_OBJECTS) $(MESHNODE_OBJECTS) \
     $(call objects,$(EXAMPLE_SOURCES) $(BENCH_SOURCES) $(BENCH_SUPPORT_SOURCES) $(TESTS) \
-    $(TEST_SUPPORT) $(FUZZ_SOURCES) $(FUZZ_SUPPORT_SOURCES) $(FUZZ_REPLAY_SOURCE) $(E2E_SOURCES)))
+    $(TEST_SUPPORT) $(TEST_INTERPOSE) $(FUZZ_SOURCES) $(FUZZ_SUPPORT_SOURCES) \
+    $(FUZZ_REPLAY_SOURCE) $(E2E_SOURCES)))

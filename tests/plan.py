@@ -15,17 +15,21 @@ COVERAGE_BRANCHES_MIN = 50
 # How much the tests that draw try. Where there is none of these, they have a number of their own,
 # which is that of a check in the plain build; instrumented builds take less of the same.
 LESS_ASAN = {"MESHSYNC_SCHEDULES": 1500, "MESHSYNC_SEEDS": 60, "MESHSYNC_STEPS": 3,
-             "MESHSYNC_DAMAGES": 60}
+             "MESHSYNC_DAMAGES": 60,
+             "MESHSYNC_POWER_STATES": 60, "MESHSYNC_KILL_STRIDE": 60}
 LESS_TSAN = {"MESHSYNC_SCHEDULES": 200, "MESHSYNC_SEEDS": 10, "MESHSYNC_STEPS": 2}
-LESS_COVERAGE = {"MESHSYNC_SCHEDULES": 1000, "MESHSYNC_SEEDS": 60, "MESHSYNC_STEPS": 3}
+LESS_COVERAGE = {"MESHSYNC_SCHEDULES": 1000, "MESHSYNC_SEEDS": 60, "MESHSYNC_STEPS": 3,
+                 "MESHSYNC_POWER_STATES": 100, "MESHSYNC_KILL_STRIDE": 60}
 LESS_VALGRIND = {"MESHSYNC_SCHEDULES": 30, "MESHSYNC_SEEDS": 2, "MESHSYNC_STEPS": 2}
 
 
 # How much the tests that draw try in each plan.
 CHECK = {"MESHSYNC_SCHEDULES": 10000, "MESHSYNC_SEEDS": 300, "MESHSYNC_STEPS": 2,
-         "MESHSYNC_DAMAGES": 400}
+         "MESHSYNC_DAMAGES": 400,
+         "MESHSYNC_POWER_STATES": 1000, "MESHSYNC_KILLS": 100, "MESHSYNC_KILL_STRIDE": 5}
 CAMPAIGN = {"MESHSYNC_SCHEDULES": 20000, "MESHSYNC_SEEDS": 1000, "MESHSYNC_STEPS": 2,
-            "MESHSYNC_DAMAGES": 5000}
+            "MESHSYNC_DAMAGES": 5000,
+            "MESHSYNC_POWER_STATES": 10000, "MESHSYNC_KILLS": 1000, "MESHSYNC_KILL_STRIDE": 1}
 SWARM_SEEDS, SWARM_SEED = 2000, 100000
 
 
@@ -147,17 +151,28 @@ def swarm(seeds, first_seed, timeout_s):
 
 
 def long_tests(context):
-    """The laws and the simulated meshes but the swarm, which has a stage of its own."""
-    return [job for job in tests("plain", ("laws/", "sim/", "fault/test_damage"), 1800,
-                                 label="more", **CAMPAIGN)(context)
+    """The laws, damages, power cuts, and the simulated meshes but the swarm, which has its own
+    stage."""
+    prefixes = ("laws/", "sim/", "fault/test_damage", "fault/test_power",
+                "fault/test_kill_syscalls")
+    return [job for job in tests("plain", prefixes, 1800, label="more",
+                                 **CAMPAIGN)(context)
             if not job.name.endswith(" sim/test_sim")]
 
 
 def end_to_end(context):
     del context
     return [Job("e2e " + os.path.basename(path)[:-3], [sys.executable, path], 600,
-                environment_of("plain", PYTHONDONTWRITEBYTECODE=1))
+                environment_of("plain", PYTHONDONTWRITEBYTECODE=1, **CHECK),
+                shows=path.endswith("test_kill.py"))
             for path in sorted(glob.glob("tests/e2e/test_*.py"))]
+
+
+def kills(context):
+    """The real binary, killed as often as a campaign asks for."""
+    del context
+    return [Job("kills of the real binary", [sys.executable, "tests/e2e/test_kill.py"], 900,
+                environment_of("plain", PYTHONDONTWRITEBYTECODE=1, **CAMPAIGN), shows=True)]
 
 
 def bench_small(context):
@@ -242,7 +257,10 @@ def tsan_wrapper():
 
 
 def tsan_tests(context):
-    return tests("tsan", timeout_s=1200, wrapper=tsan_wrapper(), **LESS_TSAN)(context)
+    """Not what forks and kills: TSan cannot follow it, and its threads are those of the others."""
+    return [job for job in tests("tsan", timeout_s=1200, wrapper=tsan_wrapper(),
+                                 **LESS_TSAN)(context)
+            if not job.name.endswith(("fault/test_power", "fault/test_kill_syscalls"))]
 
 
 def fuzz(context):
@@ -298,7 +316,8 @@ PLANS = {
                   Stage(tests("plain", timeout_s=900, **CHECK)), ASAN_TESTS, Stage(fuzz_replay),
                   Stage(end_to_end, parallel=False)),
     "campaign": Plan(75, BUILD_PLAIN, Stage(lint), *TSAN, VALGRIND_TESTS, *FUZZ,
-                     Stage(long_tests), Stage(swarm(SWARM_SEEDS, SWARM_SEED, 2400))),
+                     Stage(long_tests), Stage(kills, parallel=False),
+                     Stage(swarm(SWARM_SEEDS, SWARM_SEED, 2400))),
     "tests": Plan(30, BUILD_PLAIN, Stage(tests("plain"))),
     "asan": Plan(60, BUILD_ASAN, ASAN_TESTS, Stage(fuzz_replay)),
     "ubsan": Plan(60, build("ubsan", "tests"), Stage(tests("ubsan", timeout_s=900, **LESS_ASAN))),

@@ -137,12 +137,8 @@ static meshsync_status open_sync_dir(const struct opening *opening, const char *
 static meshsync_status open_folder(struct opening *opening)
 {
     const struct msy_store_options *options = opening->options;
-    bool made = false;
-    if (!options->read_only) {
-        made = mkdir(options->path, 0700) == 0;
-        if (!made && errno != EEXIST) {
-            return open_fail_errno(opening, errno, "make the folder");
-        }
+    if (!options->read_only && mkdir(options->path, 0700) != 0 && errno != EEXIST) {
+        return open_fail_errno(opening, errno, "make the folder");
     }
     opening->dir_fd = open(options->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (opening->dir_fd < 0) {
@@ -154,11 +150,32 @@ static meshsync_status open_folder(struct opening *opening)
     }
     opening->store->device = folder.st_dev;
     opening->store->inode = folder.st_ino;
-    if (!registry_add(opening->store)) {
-        return msy_fail(opening->error, MESHSYNC_E_STORE_LOCKED,
-                        "store %s: this process has it open already", options->path);
+    return registry_add(opening->store)
+               ? MESHSYNC_OK
+               : msy_fail(opening->error, MESHSYNC_E_STORE_LOCKED,
+                          "store %s: this process has it open already", options->path);
+}
+
+/* Every opening syncs the names it relies on: whoever made them may have been killed before it
+ * did, and what is acknowledged from now on must not be lost with a name. The folder above may be
+ * one that this process cannot read; its names are then for others to keep. */
+static meshsync_status open_sync_names(const struct opening *opening)
+{
+    meshsync_error error;
+    struct opening above = *opening;
+    above.error = &error;
+    meshsync_status status = open_sync_dir(opening, ".");
+    if (status != MESHSYNC_OK) {
+        return status;
     }
-    return made ? open_sync_dir(opening, "..") : MESHSYNC_OK;
+    status = open_sync_dir(&above, "..");
+    if (status == MESHSYNC_E_PERMISSION) {
+        return MESHSYNC_OK;
+    }
+    if (status != MESHSYNC_OK && opening->error != NULL) {
+        *opening->error = error;
+    }
+    return status;
 }
 
 /* The lock of an open file description: unlike a lock of the process it is not lost when any other
@@ -271,9 +288,7 @@ static meshsync_status open_create(const struct opening *opening)
     }
     if (renameat(opening->dir_fd, OPEN_NEW_NAME, opening->dir_fd, OPEN_DATA_NAME) != 0) {
         status = open_fail_errno(opening, errno, "name the new " OPEN_DATA_NAME);
-        goto out;
     }
-    status = open_sync_dir(opening, ".");
 
 out:
     msy_free(alloc, path, path_size);
@@ -454,6 +469,9 @@ meshsync_status msy_store_open_lmdb(const struct msy_store_options *options, str
     }
     if (status == MESHSYNC_OK) {
         status = open_find_data(&opening);
+    }
+    if (status == MESHSYNC_OK && !options->read_only) {
+        status = open_sync_names(&opening);
     }
     if (status == MESHSYNC_OK) {
         status = open_check_data(&opening);
