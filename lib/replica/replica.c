@@ -438,6 +438,28 @@ static meshsync_status replica_event(struct msy_replica *replica,
     return MESHSYNC_E_INTERNAL;
 }
 
+static bool replica_removes(const struct msy_request *request)
+{
+    struct msy_intent intent;
+    size_t at = 0;
+    bool removes = request->intents_count > 0;
+    while (removes && msy_request_next(request, &at, &intent)) {
+        removes = intent.type == MSY_INTENT_DELETE || intent.type == MSY_INTENT_SET_REMOVE;
+    }
+    return removes;
+}
+
+/* A batch that only takes away may use what a full store keeps for that. */
+static bool replica_only_removes(const struct msy_replica_event *events, uint32_t count)
+{
+    bool removes = count > 0;
+    for (uint32_t i = 0; i < count && removes; i++) {
+        removes = (events[i].type == MSY_REPLICA_LEAVE && events[i].erase != 0) ||
+                  (events[i].type == MSY_REPLICA_COMMIT && replica_removes(events[i].request));
+    }
+    return removes;
+}
+
 static meshsync_status replica_batch(struct msy_replica *replica,
                                      const struct msy_replica_event *events, uint32_t count)
 {
@@ -493,6 +515,9 @@ meshsync_status msy_replica_step(struct msy_replica *replica,
     meshsync_status status = msy_store_begin(replica->store, MSY_TXN_WRITE, &replica->txn);
     if (status != MESHSYNC_OK) {
         return status;
+    }
+    if (replica_only_removes(events, count)) {
+        msy_store_use_reserve(replica->txn);
     }
     msy_writeset_begin(&replica->set, replica->txn);
     status = replica_batch(replica, events, count);

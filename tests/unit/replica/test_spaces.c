@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/path.h"
 #include "replica/verify.h"
 #include "store/history.h"
 #include "unit/replica/replica_kit.h"
@@ -175,6 +176,44 @@ static void test_leaving_and_erasing(void **state)
     for (uint32_t table = MSY_TABLE_SPACES; table < MSY_TABLE_COUNT; table++) {
         assert_int_equal(stats.entries[table], 0);
     }
+    kit_close(&kit);
+}
+
+/* A full store takes no more, but removals and the erasing of a space go on. */
+static void test_full_store(void **state)
+{
+    struct kit kit;
+    struct msy_request request;
+    uint8_t path[MESHSYNC_PATH_BYTES_MAX];
+    size_t len = 0;
+    struct msy_intent intent = {.type = MSY_INTENT_DELETE, .collection = msy_key_name("c")};
+    struct msy_replica_event event = {.type = MSY_REPLICA_COMMIT, .id = 7, .request = &request};
+    (void)state;
+    kit_open(&kit, 1, NULL);
+    assert_int_equal(kit_create(&kit, msy_key_name("s")).status, MESHSYNC_OK);
+    assert_int_equal(kit_schema(&kit, "c", MESHSYNC_REGISTER, MESHSYNC_VIEW_LWW).status,
+                     MESHSYNC_OK);
+    assert_int_equal(
+        kit_put(&kit, "c", msy_key_name("k"), msy_bytes("", 0), msy_bytes(text_a, 2)).status,
+        MESHSYNC_OK);
+    msy_store_memory_fault(kit.store, MSY_STORE_FAULT_FULL);
+    event.space = kit.space;
+    assert_true(msy_path_append(path, &len, sizeof path, msy_key_name("k")));
+    intent.path = msy_bytes(path, len);
+    msy_request_init(&request, &kit.alloc);
+    assert_int_equal(msy_request_add(&request, &intent), MESHSYNC_OK);
+    assert_int_equal(kit_step(&kit, &event).status, MESHSYNC_OK);
+    verified(&kit, kit.space);
+
+    /* One write among the removals, and it is no removal. */
+    intent.type = MSY_INTENT_PUT;
+    intent.payload = msy_bytes(text_a, 2);
+    assert_int_equal(msy_request_add(&request, &intent), MESHSYNC_OK);
+    assert_int_equal(msy_replica_step(kit.machine, &event, 1, kit.now_ms, NULL, NULL, &kit.effects),
+                     MESHSYNC_E_STORE_FULL);
+    kit_reopen(&kit);
+    msy_request_fini(&request);
+    assert_int_equal(leave(&kit, kit.space, 1).status, MESHSYNC_OK);
     kit_close(&kit);
 }
 
@@ -408,10 +447,15 @@ static void test_every_operation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),           cmocka_unit_test(test_no_such_space),
-        cmocka_unit_test(test_joining),         cmocka_unit_test(test_leaving_and_erasing),
-        cmocka_unit_test(test_joining_again),   cmocka_unit_test(test_concurrent_schemas),
-        cmocka_unit_test(test_strange_schemas), cmocka_unit_test(test_every_operation),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_no_such_space),
+        cmocka_unit_test(test_joining),
+        cmocka_unit_test(test_leaving_and_erasing),
+        cmocka_unit_test(test_full_store),
+        cmocka_unit_test(test_joining_again),
+        cmocka_unit_test(test_concurrent_schemas),
+        cmocka_unit_test(test_strange_schemas),
+        cmocka_unit_test(test_every_operation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
