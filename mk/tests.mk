@@ -8,6 +8,7 @@ TESTS := \
     tests/conform/test_store_memory.c \
     tests/conform/test_store_random.c \
     tests/conform/test_store_threads.c \
+    tests/fault/test_alloc_api.c \
     tests/fault/test_alloc_replica.c \
     tests/fault/test_damage.c \
     tests/fault/test_kill_syscalls.c \
@@ -54,6 +55,8 @@ TESTS := \
     tests/unit/wire/test_msgpack.c \
     tests/unit/wire/test_vectors.c
 TEST_SUPPORT := \
+    tests/fault/api_cases.c \
+    tests/fault/api_world.c \
     tests/fault/damage.c \
     tests/fault/disk_rebuild.c \
     tests/fault/fail_alloc.c \

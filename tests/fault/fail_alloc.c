@@ -26,7 +26,7 @@ void fail_memory_off(struct fail_memory *memory)
     memory->left = 0;
 }
 
-static bool memory_fails(struct fail_memory *memory)
+bool fail_memory_refuses(struct fail_memory *memory)
 {
     if (!memory->armed) {
         return false;
@@ -66,7 +66,7 @@ void *fail_memory_realloc(void *user, void *ptr, size_t old_size, size_t new_siz
         return NULL;
     }
     /* Always elsewhere: whoever keeps a pointer into the old block is found by ASan. */
-    uint8_t *made = memory_fails(memory) ? NULL : malloc(HEAD_BYTES + new_size);
+    uint8_t *made = fail_memory_refuses(memory) ? NULL : malloc(HEAD_BYTES + new_size);
     if (made == NULL) {
         return NULL;
     }

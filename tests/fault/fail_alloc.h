@@ -27,6 +27,8 @@ struct fail_memory {
 void fail_memory_at(struct fail_memory *memory, uint64_t n, bool stays);
 /* No more of it. */
 void fail_memory_off(struct fail_memory *memory);
+/* Counts one allocation: is it to fail? */
+bool fail_memory_refuses(struct fail_memory *memory);
 /* The function for struct msy_alloc and meshsync_options; user is the struct above. */
 void *fail_memory_realloc(void *user, void *ptr, size_t old_size, size_t new_size);
 
