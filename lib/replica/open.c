@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "replica/control.h"
 #include "replica/machine.h"
+#include "replica/verify.h"
 
 enum { CHANGE_BUF_BYTES_MAX = 32u << 20, OWN_ROW_BYTES = 64 };
 
@@ -217,6 +218,39 @@ static meshsync_status open_tables(struct msy_replica *replica, meshsync_error *
     return status;
 }
 
+/* Before anything is read of a store that was not closed in order: the whole log, and the state
+ * that follows from it. Without memory for that the store is opened unchecked, as a large one. */
+static meshsync_status open_mend(struct msy_replica *replica, uint64_t entries_max,
+                                 meshsync_error *error)
+{
+    struct msy_store_stats stats;
+    struct msy_store_txn *txn = NULL;
+    uint64_t mended = 0;
+    meshsync_status status = msy_store_get_stats(replica->store, &stats);
+    if (status != MESHSYNC_OK) {
+        return msy_fail(error, status, "the store's tables cannot be counted");
+    }
+    if (stats.entries[MSY_TABLE_LOG] + stats.entries[MSY_TABLE_STATE] > entries_max) {
+        return MESHSYNC_OK;
+    }
+    status = msy_store_begin(replica->store, MSY_TXN_WRITE, &txn);
+    if (status != MESHSYNC_OK) {
+        return msy_fail(error, status, "the store cannot be written");
+    }
+    msy_store_use_reserve(txn);
+    status = msy_verify_opening(replica->alloc, txn, &mended, error);
+    if (status == MESHSYNC_OK && mended > 0) {
+        status = msy_store_commit(txn);
+        msy_log_write(replica->log, MSY_LOG_WARN, "replica",
+                      "%llu records of the state were damaged and made anew from the log",
+                      (unsigned long long)mended);
+    } else {
+        msy_store_abort(txn);
+    }
+    replica->stats.alarms += mended;
+    return status == MESHSYNC_E_NO_MEMORY ? MESHSYNC_OK : status;
+}
+
 meshsync_status msy_replica_open(const struct msy_replica_options *options, uint64_t now_ms,
                                  struct msy_replica **out, meshsync_error *error)
 {
@@ -237,10 +271,13 @@ meshsync_status msy_replica_open(const struct msy_replica_options *options, uint
     replica->now_ms = now_ms;
     replica->assertions = msy_assert_failures();
     meshsync_status status = open_memory(replica);
+    if (status != MESHSYNC_OK) {
+        (void)msy_fail(error, status, "no memory for the replica");
+    } else if (options->check_entries_max > 0) {
+        status = open_mend(replica, options->check_entries_max, error);
+    }
     if (status == MESHSYNC_OK) {
         status = open_tables(replica, error);
-    } else {
-        (void)msy_fail(error, status, "no memory for the replica");
     }
     if (status != MESHSYNC_OK) {
         msy_replica_close(replica);

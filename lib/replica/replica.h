@@ -24,6 +24,7 @@ struct msy_replica_options {
     struct msy_entropy entropy;
     const struct msy_log *log; /* May be NULL. */
     uint64_t clock_ahead_ms_max;
+    uint64_t check_entries_max;    /* A store with more is not checked at opening; 0: none is. */
     struct msy_verified *verified; /* May be NULL; lent: shared by the nodes of a simulation. */
 };
 

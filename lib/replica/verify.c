@@ -13,6 +13,8 @@ struct verify_log {
     uint32_t space;
     uint8_t space_id[MESHSYNC_SPACE_ID_BYTES];
     meshsync_verify_report *report;
+    enum msy_verify_mode mode;
+    bool unsigned_too; /* Signatures are not looked at. */
     struct msy_change *change;
     struct msy_buf hashes;
     struct msy_buf message;
@@ -32,6 +34,10 @@ static meshsync_status verify_signature(struct verify_log *at, meshsync_bytes he
                                         const uint8_t *signature, const uint8_t device[32],
                                         bool *good)
 {
+    if (at->unsigned_too) {
+        *good = true;
+        return MESHSYNC_OK;
+    }
     msy_buf_reset(&at->message);
     at->report->signatures += 1;
     meshsync_status status = msy_change_signed_bytes(header_bytes, &at->message);
@@ -213,6 +219,33 @@ static uint64_t verify_vector_differs(const struct msy_vector *a, const struct m
     return differs;
 }
 
+/* The next epoch names the last change of this device: it must be here, and nothing after it. */
+static meshsync_status verify_own(struct verify_log *at)
+{
+    uint8_t key[5];
+    meshsync_bytes value;
+    struct msy_tip own;
+    uint64_t lsn = 0;
+    bool good = false;
+    meshsync_status status = msy_store_get(
+        at->txn, MSY_TABLE_SPACES, msy_key_space(key, at->space, MSY_SPACE_ROW_OWN), &value);
+    if (status != MESHSYNC_OK) {
+        return status == MESHSYNC_E_NOT_FOUND ? MESHSYNC_OK : status;
+    }
+    if (value.len == 64) {
+        memcpy(own.actor.id, value.data, sizeof own.actor.id);
+        own.seq = msy_get_be64(value.data + 16);
+        memcpy(own.hash, value.data + 24, sizeof own.hash);
+        status = verify_cause(at, &own, MSY_CHANGE_HASH_BYTES, UINT64_MAX, &good);
+        if (status == MESHSYNC_OK && good) {
+            status = msy_history_find(at->txn, at->space, &own.actor, own.seq + 1, NULL, &lsn);
+            good = status == MESHSYNC_E_NOT_FOUND;
+        }
+    }
+    at->report->damaged_indexes += good ? 0 : 1;
+    return verify_finding(status);
+}
+
 static meshsync_status verify_tables(struct verify_log *at)
 {
     struct msy_vector stored;
@@ -236,7 +269,7 @@ static meshsync_status verify_tables(struct verify_log *at)
         status = MESHSYNC_OK;
     }
     msy_vector_fini(&stored);
-    return status;
+    return status == MESHSYNC_OK ? verify_own(at) : status;
 }
 
 static meshsync_status verify_log(struct verify_log *at)
@@ -287,8 +320,11 @@ static meshsync_status verify_run(struct verify_log *at, struct msy_store_txn *t
     }
     memcpy(at->space_id, row.id, sizeof at->space_id);
     status = verify_log(at);
+    /* Only a log that is whole says what the state should be. */
+    enum msy_verify_mode mode =
+        at->report->damaged_changes + at->report->damaged_indexes == 0 ? at->mode : MSY_VERIFY_LOOK;
     if (status == MESHSYNC_OK) {
-        status = msy_verify_state(at->alloc, txn, space, at->report);
+        status = msy_verify_state(at->alloc, txn, space, mode, at->report);
     }
     if (status != MESHSYNC_OK) {
         return msy_fail(error, status, "verifying could not be finished");
@@ -303,27 +339,62 @@ static meshsync_status verify_run(struct verify_log *at, struct msy_store_txn *t
                                    (unsigned long long)at->report->damaged_indexes);
 }
 
+static meshsync_status verify_space(struct verify_log *at, meshsync_error *error)
+{
+    size_t size = at->report->size;
+    memset(at->report, 0, sizeof *at->report);
+    at->report->size = size;
+    at->hasher.hash = msy_hash;
+    at->hasher.stream = msy_stream;
+    msy_buf_init(&at->hashes, at->alloc, (size_t)MSY_CHANGE_OPS_MAX * MSY_CHANGE_HASH_BYTES);
+    msy_buf_init(&at->message, at->alloc, 32768);
+    msy_vector_init(&at->tips, at->alloc);
+    msy_vector_init(&at->heads, at->alloc);
+    meshsync_status status = verify_run(at, at->txn, at->space, error);
+    if (at->change != NULL) {
+        msy_change_fini(at->change);
+        msy_free(at->alloc, at->change, sizeof *at->change);
+    }
+    msy_buf_fini(&at->hashes);
+    msy_buf_fini(&at->message);
+    msy_vector_fini(&at->tips);
+    msy_vector_fini(&at->heads);
+    return status;
+}
+
 meshsync_status msy_verify_space(struct msy_alloc *alloc, struct msy_store_txn *txn, uint32_t space,
                                  meshsync_verify_report *report, meshsync_error *error)
 {
     struct verify_log at = {.alloc = alloc, .txn = txn, .space = space, .report = report};
-    size_t size = report->size;
-    memset(report, 0, sizeof *report);
-    report->size = size;
-    at.hasher.hash = msy_hash;
-    at.hasher.stream = msy_stream;
-    msy_buf_init(&at.hashes, alloc, (size_t)MSY_CHANGE_OPS_MAX * MSY_CHANGE_HASH_BYTES);
-    msy_buf_init(&at.message, alloc, 32768);
-    msy_vector_init(&at.tips, alloc);
-    msy_vector_init(&at.heads, alloc);
-    meshsync_status status = verify_run(&at, txn, space, error);
-    if (at.change != NULL) {
-        msy_change_fini(at.change);
-        msy_free(alloc, at.change, sizeof *at.change);
+    return verify_space(&at, error);
+}
+
+meshsync_status msy_verify_opening(struct msy_alloc *alloc, struct msy_store_txn *txn,
+                                   uint64_t *mended, meshsync_error *error)
+{
+    struct msy_space_row_descriptor row;
+    uint32_t number = 0;
+    *mended = 0;
+    meshsync_status status = msy_history_next_space(txn, &number, &row);
+    while (status == MESHSYNC_OK) {
+        meshsync_verify_report report = {.size = sizeof report};
+        struct verify_log at = {.alloc = alloc,
+                                .txn = txn,
+                                .space = number,
+                                .report = &report,
+                                .mode = MSY_VERIFY_MEND,
+                                .unsigned_too = true};
+        status = verify_space(&at, error);
+        if (status == MESHSYNC_E_STORE_CORRUPT &&
+            report.damaged_changes + report.damaged_indexes == 0) {
+            *mended += report.damaged_leaves;
+            status = MESHSYNC_OK;
+        }
+        if (status != MESHSYNC_OK) {
+            return status;
+        }
+        status = msy_history_next_space(txn, &number, &row);
     }
-    msy_buf_fini(&at.hashes);
-    msy_buf_fini(&at.message);
-    msy_vector_fini(&at.tips);
-    msy_vector_fini(&at.heads);
-    return status;
+    return status == MESHSYNC_E_END ? MESHSYNC_OK
+                                    : msy_fail(error, status, "the list of spaces cannot be read");
 }

@@ -14,5 +14,10 @@
 /* E_STORE_CORRUPT when anything differs; report says what. */
 meshsync_status msy_verify_space(struct msy_alloc *alloc, struct msy_store_txn *txn, uint32_t space,
                                  meshsync_verify_report *report, meshsync_error *error);
+/* Of all spaces, without the signatures, which their hashes cover: for a store that was not closed
+ * in order. Leaves and digests that differ from a log that is whole are written anew, and counted;
+ * txn is one for writing. E_STORE_CORRUPT: the log or its indexes are damaged. */
+meshsync_status msy_verify_opening(struct msy_alloc *alloc, struct msy_store_txn *txn,
+                                   uint64_t *mended, meshsync_error *error);
 
 #endif

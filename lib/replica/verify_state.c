@@ -25,6 +25,7 @@ struct replay {
     struct msy_store_txn *txn;
     uint32_t space;
     meshsync_verify_report *report;
+    enum msy_verify_mode mode;
     uint32_t pass, passes;
     struct msy_store *memory;
     struct msy_store_txn *model; /* STATE: leaves. KILLS: kills whose dot is still to come. */
@@ -426,6 +427,9 @@ static meshsync_status replay_compare_model(struct replay *at, uint64_t *leaves)
         at->report->leaves += 1;
         if (got != MESHSYNC_OK || !msy_bytes_equal(stored, value)) {
             at->report->damaged_leaves += 1;
+            got = at->mode == MSY_VERIFY_MEND
+                      ? msy_store_put(at->txn, MSY_TABLE_STATE, key, value, MSY_PUT_ANY)
+                      : got;
         }
         status = got == MESHSYNC_E_NOT_FOUND || got == MESHSYNC_E_STORE_CORRUPT ? MESHSYNC_OK : got;
         if (status == MESHSYNC_OK) {
@@ -433,6 +437,39 @@ static meshsync_status replay_compare_model(struct replay *at, uint64_t *leaves)
         }
         if (status == MESHSYNC_OK) {
             status = msy_store_next(iter, &key, &value);
+        }
+    }
+    msy_store_iter_close(iter);
+    return status == MESHSYNC_E_END ? MESHSYNC_OK : status;
+}
+
+/* Takes away stored leaves of this pass that the replay does not know. */
+static meshsync_status replay_drop_stored(struct replay *at)
+{
+    uint8_t from[MSY_KEY_BYTES_MAX];
+    size_t len = 4;
+    struct msy_store_iter *iter = NULL;
+    meshsync_bytes key;
+    meshsync_bytes value;
+    msy_put_be32(from, at->space);
+    meshsync_status status = msy_store_iter_open(at->txn, MSY_TABLE_STATE, &iter);
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
+    status = msy_store_seek(iter, msy_bytes(from, len), &key, &value);
+    while (status == MESHSYNC_OK && memcmp(key.data, from, 4) == 0) {
+        meshsync_status known = replay_mine(at, key)
+                                    ? msy_store_get(at->model, MSY_TABLE_STATE, key, &value)
+                                    : MESHSYNC_OK;
+        if (known == MESHSYNC_E_NOT_FOUND) {
+            len = key.len;
+            memcpy(from, key.data, len);
+            status = msy_store_del(at->txn, MSY_TABLE_STATE, msy_bytes(from, len));
+            if (status == MESHSYNC_OK) {
+                status = msy_store_seek(iter, msy_bytes(from, len), &key, &value);
+            }
+        } else {
+            status = known == MESHSYNC_OK ? msy_store_next(iter, &key, &value) : known;
         }
     }
     msy_store_iter_close(iter);
@@ -480,11 +517,24 @@ static meshsync_status replay_pass(struct replay *at)
         }
         if (status == MESHSYNC_OK && stored > replayed) {
             at->report->damaged_leaves += stored - replayed;
+            status = at->mode == MSY_VERIFY_MEND ? replay_drop_stored(at) : status;
         }
         msy_store_abort(at->model);
     }
     msy_store_close(at->memory);
     return status;
+}
+
+static meshsync_status replay_put_digest(struct replay *at, const struct replay_digest *digest)
+{
+    uint8_t key[8];
+    uint8_t value[8 + MSY_LTHASH_BYTES];
+    msy_put_be64(value, digest->entries);
+    memcpy(value + 8, digest->sum.sums, MSY_LTHASH_BYTES);
+    at->report->damaged_leaves += 1;
+    return msy_store_put(at->txn, MSY_TABLE_DIGEST,
+                         msy_key_digest(key, at->space, digest->collection),
+                         msy_bytes(value, sizeof value), MSY_PUT_ANY);
 }
 
 static meshsync_status replay_compare_digests(struct replay *at)
@@ -498,16 +548,20 @@ static meshsync_status replay_compare_digests(struct replay *at)
         bool same = status == MESHSYNC_OK && value.len == 8 + MSY_LTHASH_BYTES &&
                     msy_get_be64(value.data) == at->digests[i].entries &&
                     memcmp(value.data + 8, at->digests[i].sum.sums, MSY_LTHASH_BYTES) == 0;
-        at->report->damaged_indexes += same ? 0 : 1;
+        if (!same && at->mode == MSY_VERIFY_MEND) {
+            status = replay_put_digest(at, &at->digests[i]);
+        } else {
+            at->report->damaged_indexes += same ? 0 : 1;
+        }
         status = status == MESHSYNC_E_NOT_FOUND ? MESHSYNC_OK : status;
     }
     return status;
 }
 
 meshsync_status msy_verify_state(struct msy_alloc *alloc, struct msy_store_txn *txn, uint32_t space,
-                                 meshsync_verify_report *report)
+                                 enum msy_verify_mode mode, meshsync_verify_report *report)
 {
-    struct replay at = {.alloc = alloc, .txn = txn, .space = space, .report = report};
+    struct replay at = {.alloc = alloc, .txn = txn, .space = space, .mode = mode, .report = report};
     meshsync_status status = MESHSYNC_OK;
     at.passes = (uint32_t)(report->ops / REPLAY_PASS_OPS) + 1;
     at.hasher.hash = msy_hash;

@@ -11,7 +11,12 @@
 
 /* report->ops tells how many passes there must be; adds leaves, damaged_leaves and the digests that
  * differ. */
+enum msy_verify_mode {
+    MSY_VERIFY_LOOK = 0,
+    MSY_VERIFY_MEND = 1 /* txn is one for writing: leaves and digests become what the log says. */
+};
+
 meshsync_status msy_verify_state(struct msy_alloc *alloc, struct msy_store_txn *txn, uint32_t space,
-                                 meshsync_verify_report *report);
+                                 enum msy_verify_mode mode, meshsync_verify_report *report);
 
 #endif

@@ -59,6 +59,9 @@
 #define MSY_BUNDLE_BATCH_BYTES_GOOD (4u << 20)
 /* Bundles: epochs before the tips that are told too. */
 #define MSY_BUNDLE_EPOCHS_MAX 4096u
+/* Opening a store that was not closed in order: with more records and leaves its log is not
+ * replayed, only its pages are checked. */
+#define MSY_CHECK_ENTRIES_MAX 20000u
 /* A reader beside a writer looks for news this often, in ms. */
 #define MSY_READER_POLL_MS 20
 

@@ -349,7 +349,7 @@ static void writer_look(struct msy_writer *writer)
 static meshsync_status writer_open_machine(struct msy_writer *writer, meshsync_error *error)
 {
     meshsync_node *node = writer->node;
-    const struct msy_replica_options options = {
+    struct msy_replica_options options = {
         .alloc = &node->alloc,
         .store = node->store,
         .identity = node->identity,
@@ -357,7 +357,13 @@ static meshsync_status writer_open_machine(struct msy_writer *writer, meshsync_e
         .log = &node->log,
         .clock_ahead_ms_max = node->options.clock_ahead_ms_max,
     };
-    return msy_replica_open(&options, msy_clock_unix_ms(), &writer->replica, error);
+    if (!writer->checked && msy_store_is_suspect(node->store)) {
+        options.check_entries_max = MSY_CHECK_ENTRIES_MAX;
+    }
+    meshsync_status status =
+        msy_replica_open(&options, msy_clock_unix_ms(), &writer->replica, error);
+    writer->checked = status == MESHSYNC_OK;
+    return status;
 }
 
 static void writer_drop_machine(struct msy_writer *writer)

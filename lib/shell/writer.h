@@ -50,6 +50,7 @@ struct msy_writer {
     meshsync_node *node;
     pthread_t thread; /* To be joined, while running. */
     bool running;
+    bool checked; /* The store was opened once: what it has was looked at, as far as needed. */
     _Atomic(pthread_t) self;     /* 0: nobody yet. */
     struct msy_replica *replica; /* Of the thread; NULL: to be opened again. */
     struct msy_replica_effects effects;

@@ -377,7 +377,7 @@ static meshsync_status open_check_data(struct opening *opening)
         return msy_fail(opening->error, status, "store %.120s: %s", opening->options->path,
                         why.message);
     }
-    opening->store->ended_well = marked;
+    opening->store->head.suspect = !marked;
     if (!read_only && msy_lmdb_mark_clear(opening->store->lock_fd) != MESHSYNC_OK) {
         return open_fail_errno(opening, errno, "write " OPEN_LOCK_NAME);
     }

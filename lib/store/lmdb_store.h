@@ -57,9 +57,8 @@ struct msy_lmdb_store {
     ino_t inode;
     struct msy_lmdb_store *next; /* In the registry, while registered. */
     bool registered;
-    bool ended_well; /* It was closed in order, and nobody touched the file since. */
-    bool opened;     /* Wholly. */
-    bool unsure;     /* Atomic. A commit failed in writing: the next opening looks at every page. */
+    bool opened; /* Wholly. */
+    bool unsure; /* Atomic. A commit failed in writing: the next opening looks at every page. */
 };
 
 /* The status for what LMDB or the system returned; success is MESHSYNC_OK. */

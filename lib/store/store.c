@@ -28,6 +28,11 @@ static meshsync_status store_check_change(const struct msy_store_txn *txn, enum 
     return txn->failed;
 }
 
+bool msy_store_is_suspect(const struct msy_store *store)
+{
+    return store->suspect;
+}
+
 void msy_store_close(struct msy_store *store)
 {
     if (store != NULL) {

@@ -69,6 +69,8 @@ meshsync_status msy_store_open_lmdb(const struct msy_store_options *options,
  * aborted. */
 meshsync_status msy_store_open_memory(struct msy_alloc *alloc, struct msy_store **store,
                                       meshsync_error *error);
+/* It was not closed in order when it was open last, or somebody touched its file since. */
+bool msy_store_is_suspect(const struct msy_store *store);
 /* NULL allowed. All transactions must have ended. */
 void msy_store_close(struct msy_store *store);
 

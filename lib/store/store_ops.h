@@ -56,6 +56,7 @@ struct msy_store_ops {
 struct msy_store {
     const struct msy_store_ops *ops; /* Static. */
     bool read_only;
+    bool suspect; /* Nobody vouches for what the file has. */
 };
 
 struct msy_store_txn {
