@@ -14,6 +14,7 @@ int cmd_peers(struct cli_context *ctx, int argc, char **argv);
 int cmd_peer_add(struct cli_context *ctx, int argc, char **argv);
 int cmd_peer_remove(struct cli_context *ctx, int argc, char **argv);
 int cmd_backup(struct cli_context *ctx, int argc, char **argv);
+int cmd_repair(struct cli_context *ctx, int argc, char **argv);
 int cmd_restore(struct cli_context *ctx, int argc, char **argv);
 
 /* commands_space.c */

@@ -429,3 +429,46 @@ int cmd_restore(struct cli_context *ctx, int argc, char **argv)
     }
     return node_say(ctx, "path", ctx->dir, "restored to");
 }
+
+/* Does every space verify? */
+static bool repair_sound(meshsync_node *node)
+{
+    meshsync_error error = {.status = MESHSYNC_OK};
+    meshsync_status status = MESHSYNC_OK;
+    for (uint32_t i = 0; status == MESHSYNC_OK; i++) {
+        meshsync_space *space = NULL;
+        meshsync_verify_report report = {.size = sizeof report};
+        status = meshsync_space_at(node, i, &space);
+        if (status == MESHSYNC_OK) {
+            status = meshsync_space_verify(space, &report, &error);
+        }
+    }
+    return status != MESHSYNC_E_STORE_CORRUPT;
+}
+
+int cmd_repair(struct cli_context *ctx, int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    meshsync_error error = {.status = MESHSYNC_OK};
+    meshsync_options options;
+    meshsync_node *node = NULL;
+    meshsync_options_init(&options, sizeof options);
+    options.path = ctx->dir;
+    options.create = 0;
+    meshsync_status status = meshsync_node_open(&options, &node, &error);
+    bool sound = status == MESHSYNC_OK && repair_sound(node);
+    if (node != NULL) {
+        (void)meshsync_node_close(node); /* It wrote nothing that could fail. */
+    }
+    if (sound) {
+        return node_say(ctx, "sound", ctx->dir, "nothing to repair in");
+    }
+    if (status != MESHSYNC_OK && status != MESHSYNC_E_STORE_CORRUPT) {
+        return cli_error(ctx, status, &error);
+    }
+    status = meshsync_set_aside(ctx->dir, &error);
+    return status == MESHSYNC_OK ? node_say(ctx, "aside", ctx->dir,
+                                            "join each space again; the store was moved aside in")
+                                 : cli_error(ctx, status, &error);
+}

@@ -41,6 +41,13 @@ static const char bundle_details[] =
     "'bundle request' or 'bundle create'), or for a one-way link the last one sent. A bundle is\n"
     "not encrypted.\n";
 
+static const char repair_details[] =
+    "A store that opens and verifies is left alone. Any other becomes data.mdb.damaged-N; nothing\n"
+    "is deleted, and the node keeps its key and id. Then join each space again with a ticket from\n"
+    "a peer ('space join'): what the peers have comes back, what this node wrote included. Where "
+    "a\n"
+    "backup is newer than what the peers have, restore that instead.\n";
+
 static const struct cli_command commands[] = {
     {"demo", "", "Three nodes, real data, cuts and kills: see it work", NULL, CLI_BIT(CLI_OPT_KEEP),
      CLI_LOCAL, 0, 0, cmd_demo},
@@ -126,6 +133,8 @@ static const struct cli_command commands[] = {
      0, CLI_WRITES | CLI_FILE_0, 1, 1, cmd_bundle_apply},
     {"restore", "FILE", "Make a node from a backup, in an empty or missing data folder", NULL, 0,
      CLI_LOCAL, 1, 1, cmd_restore},
+    {"repair", "", "Move a store that is damaged aside, to begin anew from its peers",
+     repair_details, 0, CLI_LOCAL, 0, 0, cmd_repair},
 };
 
 const struct cli_command *cli_command_at(size_t index)

@@ -165,6 +165,23 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_restore(const char *fil
                                                                  meshsync_error *error);
 
 /**
+ * Move a store that is damaged beyond mending aside: data.mdb becomes data.mdb.damaged-1 (or the next
+ * number that is free). Nothing is deleted. The identity key stays: the node that is opened there
+ * next is the same device with an empty store. It joins its spaces again by a ticket, gets
+ * everything from its peers, what it wrote itself included, and its first commit opens a new epoch.
+ * What only this store had stays in the file that was moved.
+ *
+ * @retval MESHSYNC_OK
+ * @retval MESHSYNC_E_NOT_FOUND     There is no store in the folder.
+ * @retval MESHSYNC_E_STORE_LOCKED  Somebody has it open for writing.
+ *
+ * @threads Any. Blocks on the disk.
+ * @since 0.1
+ */
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_set_aside(const char *folder,
+                                                                   meshsync_error *error);
+
+/**
  * Version of the library, as MESHSYNC_VERSION_STRING of its build.
  *
  * @threads Any. Does not block.

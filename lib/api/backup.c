@@ -34,3 +34,14 @@ meshsync_status meshsync_restore(const char *file, const char *folder, meshsync_
     }
     return status;
 }
+
+meshsync_status meshsync_set_aside(const char *folder, meshsync_error *error)
+{
+    meshsync_error words;
+    meshsync_status status = msy_check_given(folder, "folder", error);
+    if (status == MESHSYNC_OK) {
+        status = msy_backup_set_aside(folder, msy_check_words(&words));
+        status = msy_check_said(status, &words, "set aside", error);
+    }
+    return status;
+}

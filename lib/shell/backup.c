@@ -307,3 +307,67 @@ out:
     msy_free(&alloc, restore.header, BACKUP_HEADER_BYTES);
     return status;
 }
+
+/* ---- Setting a damaged store aside ---- */
+
+enum { ASIDE_COUNT_MAX = 1000, ASIDE_NAME_BYTES = 40 };
+
+static meshsync_status aside_fail(const char *folder, const char *what, meshsync_error *error)
+{
+    int errno_value = errno;
+    return msy_fail_errno(error, errno_value == ENOENT ? MESHSYNC_E_NOT_FOUND : MESHSYNC_E_IO,
+                          errno_value, "%.120s: %s", folder, what);
+}
+
+/* Under the writer's lock: what is open is not moved. */
+static meshsync_status aside_move(const char *folder, int folder_fd, int lock_fd,
+                                  meshsync_error *error)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    struct stat found;
+    char name[ASIDE_NAME_BYTES];
+    unsigned number = 0;
+    int taken = 0;
+    if (lock_fd < 0) {
+        return aside_fail(folder, "writer.lock cannot be opened", error);
+    }
+    if (fcntl(lock_fd, F_OFD_SETLK, &lock) != 0) {
+        return msy_fail(error, MESHSYNC_E_STORE_LOCKED, "%.120s: it is open for writing", folder);
+    }
+    while (taken == 0 && number < ASIDE_COUNT_MAX) {
+        number += 1;
+        (void)snprintf(name, sizeof name, "data.mdb.damaged-%u", number);
+        taken = fstatat(folder_fd, name, &found, AT_SYMLINK_NOFOLLOW);
+    }
+    if (taken == 0) {
+        return msy_fail(error, MESHSYNC_E_LIMIT, "%.120s: too many stores were set aside", folder);
+    }
+    if (renameat(folder_fd, "data.mdb", folder_fd, name) != 0) {
+        return aside_fail(folder, "data.mdb cannot be moved", error);
+    }
+    return fsync(folder_fd) == 0 || errno == EINVAL
+               ? MESHSYNC_OK
+               : aside_fail(folder, "the folder cannot be synced", error);
+}
+
+meshsync_status msy_backup_set_aside(const char *folder, meshsync_error *error)
+{
+    struct stat found;
+    int folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder_fd < 0) {
+        return aside_fail(folder, "the folder cannot be opened", error);
+    }
+    meshsync_status status = MESHSYNC_OK;
+    int lock_fd = -1;
+    if (fstatat(folder_fd, "data.mdb", &found, AT_SYMLINK_NOFOLLOW) != 0) {
+        status = aside_fail(folder, "there is no data.mdb", error);
+    } else {
+        lock_fd = openat(folder_fd, "writer.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        status = aside_move(folder, folder_fd, lock_fd, error);
+    }
+    if (lock_fd >= 0) {
+        (void)close(lock_fd); /* Nothing was written to it. */
+    }
+    (void)close(folder_fd); /* Nothing was written through it. */
+    return status;
+}

@@ -11,5 +11,7 @@
 meshsync_status msy_backup_write(meshsync_node *node, const char *file, meshsync_error *error);
 /* folder is empty or missing. */
 meshsync_status msy_backup_restore(const char *file, const char *folder, meshsync_error *error);
+/* Moves a damaged store aside, within its folder. */
+meshsync_status msy_backup_set_aside(const char *folder, meshsync_error *error);
 
 #endif

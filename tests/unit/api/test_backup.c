@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A backup made while writing goes on becomes a node again, and a damaged one does not. */
+/* A backup made while writing goes on becomes a node again, and a damaged one does not; without a
+ * backup a node begins anew from its peers. */
 #include "unit/api/api_kit.h"
 
 #include <fcntl.h>
@@ -119,11 +120,76 @@ static void test_damaged(void **state)
     api_remove(folder);
 }
 
+/* A member whose store is beyond mending moves it aside, joins again under its key, and has
+ * everything that its peers have, what it wrote itself included; what it writes then, they get. */
+static void test_beginning_anew_from_peers(void **state)
+{
+    meshsync_error error = {0};
+    char folders[2][API_PATH_BYTES_MAX];
+    char file[API_PATH_BYTES_MAX];
+    char text[64];
+    char ticket[MESHSYNC_TICKET_TEXT_BYTES_MAX];
+    uint8_t ids[2][MESHSYNC_NODE_ID_BYTES];
+    meshsync_node *nodes[2];
+    meshsync_space *spaces[2];
+    meshsync_token token;
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        api_folder(folders[i]);
+        nodes[i] = api_open(folders[i]);
+        API_OK(meshsync_node_start(nodes[i], &error));
+    }
+    spaces[0] = api_space(nodes[0]);
+    API_OK(meshsync_node_listen(nodes[0], "127.0.0.1:0", NULL, &error));
+    API_OK(meshsync_space_invite(spaces[0], 0, ticket, &error));
+    API_OK(meshsync_space_join(nodes[1], ticket, NULL, &spaces[1], &error));
+    API_OK(meshsync_space_version(spaces[0], &token, &error));
+    API_OK(meshsync_wait(spaces[1], &token, 0, API_WAIT_MS, &error));
+    api_put(spaces[1], "mine", "before");
+    API_OK(meshsync_space_version(spaces[1], &token, &error));
+    API_OK(meshsync_wait(spaces[0], &token, 0, API_WAIT_MS, &error));
+    API_OK(meshsync_node_id(nodes[1], ids[0]));
+    API_FAILS(MESHSYNC_E_STORE_LOCKED, meshsync_set_aside(folders[1], &error));
+    API_OK(meshsync_node_close(nodes[1]));
+
+    api_join(file, folders[1], "data.mdb");
+    assert_int_equal(truncate(file, 8192), 0);
+    meshsync_options options = api_options(folders[1]);
+    API_FAILS(MESHSYNC_E_STORE_CORRUPT, meshsync_node_open(&options, &nodes[1], &error));
+    API_OK(meshsync_set_aside(folders[1], &error));
+    API_FAILS(MESHSYNC_E_NOT_FOUND, meshsync_set_aside(folders[1], &error));
+    api_join(file, folders[1], "data.mdb.damaged-1");
+    assert_int_equal(access(file, F_OK), 0);
+
+    nodes[1] = api_open(folders[1]);
+    API_OK(meshsync_node_id(nodes[1], ids[1]));
+    assert_memory_equal(ids[0], ids[1], sizeof ids[0]);
+    API_OK(meshsync_node_start(nodes[1], &error));
+    API_OK(meshsync_space_invite(spaces[0], 0, ticket, &error));
+    API_OK(meshsync_space_join(nodes[1], ticket, NULL, &spaces[1], &error));
+    API_OK(meshsync_space_version(spaces[0], &token, &error));
+    API_OK(meshsync_wait(spaces[1], &token, 0, API_WAIT_MS, &error));
+    api_get(spaces[1], "mine", text);
+    assert_string_equal(text, "before");
+    api_put(spaces[1], "mine", "after");
+    API_OK(meshsync_space_version(spaces[1], &token, &error));
+    API_OK(meshsync_wait(spaces[0], &token, 0, API_WAIT_MS, &error));
+    api_get(spaces[0], "mine", text);
+    assert_string_equal(text, "after");
+    for (int i = 0; i < 2; i++) {
+        meshsync_verify_report report = {.size = sizeof report};
+        API_OK(meshsync_space_verify(spaces[i], &report, &error));
+        API_OK(meshsync_node_close(nodes[i]));
+        api_remove(folders[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_there_and_back),
         cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_beginning_anew_from_peers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
