@@ -337,6 +337,14 @@ static void look_at(const struct story *story, uint64_t state, int32_t cut, int 
 
 /* ---- All states ---- */
 
+/* The test library would take a signal for the end of a test, and go on with the next. */
+static void no_handlers(void)
+{
+    (void)signal(SIGBUS, SIG_DFL);
+    (void)signal(SIGSEGV, SIG_DFL);
+    (void)signal(SIGABRT, SIG_DFL);
+}
+
 /* Where the node was there for the first time. */
 static int32_t made_at(const struct disk *disk)
 {
@@ -353,10 +361,7 @@ static int32_t made_at(const struct disk *disk)
  * gone on with, the child does nothing else. */
 static void child_states(const struct story *story, uint64_t from, uint64_t to, int way)
 {
-    /* The test library would take a signal for the end of a test, and go on with the next. */
-    (void)signal(SIGBUS, SIG_DFL);
-    (void)signal(SIGSEGV, SIG_DFL);
-    (void)signal(SIGABRT, SIG_DFL);
+    no_handlers();
     for (uint64_t state = from; state < to; state++) {
         struct disk_random random = {seed * 1000003 + state * 2};
         (void)disk_draw(&random, 2);
@@ -489,6 +494,135 @@ static void test_finds_a_folder_without_syncs(void **state)
     found_out("broken on purpose, no sync of folders", DISK_NO_FOLDER_SYNC, 0);
 }
 
+/* ---- Restoring a backup ---- */
+
+static struct work_told promised; /* By the node that the backup is of. */
+
+static void note_promised(void *user, uint32_t id, bool done)
+{
+    (void)user;
+    promised.begun[id] = true;
+    promised.done[id] |= done;
+}
+
+static void make_backup(char file[WORK_PATH_BYTES_MAX], struct work_actors *actors)
+{
+    char folder[WORK_PATH_BYTES_MAX];
+    char node_folder[WORK_PATH_BYTES_MAX];
+    char words[WORK_WORDS_BYTES_MAX] = "";
+    uint8_t hash[WORK_HASH_BYTES];
+    meshsync_options options;
+    meshsync_node *node = NULL;
+    meshsync_error error = {0};
+    const struct work_size size = {.single = 6, .together = 6, .reopen = true};
+    fresh(folder, "backed-up");
+    join(node_folder, folder, "n");
+    join(file, folder, "backup");
+    memset(&promised, 0, sizeof promised);
+    assert_true(
+        work_run(node_folder, folder, &size, (struct work_notes){note_promised, NULL}, words));
+    assert_true(work_look(node_folder, hash, actors));
+    meshsync_options_init(&options, sizeof options);
+    options.path = node_folder;
+    options.store_map_bytes = (uint64_t)64 << 20;
+    assert_int_equal(meshsync_node_open(&options, &node, &error), MESHSYNC_OK);
+    assert_int_equal(meshsync_node_backup(node, file, &error), MESHSYNC_OK);
+    assert_int_equal(meshsync_node_close(node), MESHSYNC_OK);
+}
+
+/* In a child: whole, or before it was done nothing, or refused; never a part. */
+static void restored_state(const struct story *story, uint64_t state)
+{
+    char root[WORK_PATH_BYTES_MAX];
+    char node[WORK_PATH_BYTES_MAX];
+    struct work_told told;
+    struct work_verdict verdict = {.outcome = WORK_NOTHING};
+    struct disk_random random = {seed * 1000003 + state};
+    int32_t cut = disk_events_count(story->disk);
+    if (state % 2 == 0) {
+        cut = (int32_t)disk_draw(&random, (uint64_t)cut + 1);
+    }
+    memset(&told, 0, sizeof told);
+    told_by(story->disk, 0, cut, &told);
+    tally->at = state;
+    join(root, place, "state-restored");
+    work_remove(root);
+    join(node, root, "n");
+    if (mkdir(root, 0700) != 0 || !disk_rebuild(story->disk, cut, &random, &tally->fates, root)) {
+        verdict.outcome = WORK_DIED;
+    } else if (made_by(node)) {
+        verdict.outcome = WORK_KEPT;
+        leave_locks(node, &random);
+        work_check(node, &promised, &story->actors, 1, notes, &verdict);
+        if (verdict.outcome == WORK_REFUSED && !told.done[WORK_NODE]) {
+            verdict.outcome = WORK_NOTHING;
+        }
+    } else if (told.done[WORK_NODE]) {
+        verdict.outcome = WORK_LOST;
+    }
+    work_remove(root);
+    tell(state, &verdict, ", restored");
+}
+
+static void try_restores(const char *what, enum disk_lie lie, uint64_t states)
+{
+    static struct story story;
+    char file[WORK_PATH_BYTES_MAX];
+    char root[WORK_PATH_BYTES_MAX];
+    char node[WORK_PATH_BYTES_MAX];
+    meshsync_error error = {0};
+    clear_tally();
+    memset(&story, 0, sizeof story);
+    interpose_fast_syncs(true);
+    make_backup(file, &story.actors);
+    fresh(root, "restored");
+    join(node, root, "n");
+    story.disk = disk_record(root, lie);
+    assert_non_null(story.disk);
+    assert_int_equal(meshsync_restore(file, node, &error), MESHSYNC_OK);
+    disk_mark((uint64_t)WORK_NODE << 1 | 1);
+    disk_stop();
+    (void)fflush(stdout);
+    for (uint64_t i = 0; i < states; i++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            no_handlers();
+            restored_state(&story, i);
+            _exit(0);
+        }
+        int status = 0;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (status != 0) {
+            const struct work_verdict died = {.outcome = WORK_DIED};
+            tell(i, &died, ", restored");
+        }
+    }
+    show(what, &story, states);
+    disk_free(story.disk);
+}
+
+static void test_a_restore_is_whole_or_nothing(void **state)
+{
+    (void)state;
+    try_restores("cuts while a backup is restored", DISK_HONEST,
+                 number_of("MESHSYNC_POWER_STATES", 300) / 10 + 20);
+    for (unsigned i = 0; i < 8 && i < tally->words_count; i++) {
+        print_error("%s\n", tally->words[i]);
+    }
+    assert_int_equal(bad_count(), 0);
+    assert_true(tally->outcomes[WORK_KEPT] > 0);
+}
+
+static void test_finds_a_restore_without_syncs(void **state)
+{
+    (void)state;
+    try_restores("broken on purpose, restore without syncs", DISK_NO_FILE_SYNC, 20);
+    assert_true(bad_count() > 0);
+    try_restores("broken on purpose, restore without syncs of folders", DISK_NO_FOLDER_SYNC, 20);
+    assert_true(bad_count() > 0);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -517,9 +651,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nothing_is_lost),
+        cmocka_unit_test(test_a_restore_is_whole_or_nothing),
         cmocka_unit_test(test_finds_a_store_without_syncs),
         cmocka_unit_test(test_finds_a_store_with_late_roots),
         cmocka_unit_test(test_finds_a_folder_without_syncs),
+        cmocka_unit_test(test_finds_a_restore_without_syncs),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
