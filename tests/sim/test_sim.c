@@ -16,10 +16,17 @@
 
 #include "sim/swarm.h"
 
-enum { SEEDS_DEFAULT = 300, SEED_BASE = 1000, LONG_OPS = 1000, LONG_MS = 3600000 };
+enum {
+    SEEDS_DEFAULT = 300,
+    SEED_BASE = 1000,
+    LONG_OPS = 1000,
+    LONG_MS = 3600000,
+    DYING_SECONDS = 180
+};
 
 static struct swarm swarm;
 static uint64_t worst_settle_ms;
+static const struct schedule *running;
 static char dying[160]; /* What is said when a process dies in the middle of a seed. */
 
 static uint64_t number_of(const char *name, uint64_t otherwise)
@@ -38,6 +45,11 @@ static void die(int number)
     ssize_t written = write(STDERR_FILENO, dying, strlen(dying));
     (void)written; /* There is nobody else to tell. */
     (void)signal(number, SIG_DFL);
+    if (running != NULL) { /* Not what a handler should do, but the process is over anyway. */
+        (void)signal(SIGALRM, SIG_DFL);
+        (void)alarm(DYING_SECONDS);
+        shrink_failed(running, NULL, "build/tests/sim/test_sim");
+    }
     (void)raise(number);
 }
 
@@ -48,7 +60,9 @@ static void run_schedule(const struct schedule *schedule, uint8_t trace[MESHSYNC
                    "died of a signal; repeat: MESHSYNC_SEED=%llu MESHSYNC_SEEDS=1 "
                    "MESHSYNC_PROFILE=%s build/tests/sim/test_sim\n",
                    (unsigned long long)schedule->seed, profile != NULL ? profile : "short");
+    running = schedule;
     swarm_run(&swarm, schedule, trace);
+    running = NULL;
     worst_settle_ms = swarm.settle_ms > worst_settle_ms ? swarm.settle_ms : worst_settle_ms;
 }
 
