@@ -165,8 +165,8 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_restore(const char *fil
                                                                  meshsync_error *error);
 
 /**
- * Move a store that is damaged beyond mending aside: data.mdb becomes data.mdb.damaged-1 (or the next
- * number that is free). Nothing is deleted. The identity key stays: the node that is opened there
+ * Move a store that is damaged beyond mending aside: data.mdb becomes data.mdb.damaged-1, or the
+ * next number that is free. Nothing is deleted. The identity key stays: the node that is opened there
  * next is the same device with an empty store. It joins its spaces again by a ticket, gets
  * everything from its peers, what it wrote itself included, and its first commit opens a new epoch.
  * What only this store had stays in the file that was moved.
