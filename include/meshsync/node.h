@@ -166,10 +166,10 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_restore(const char *fil
 
 /**
  * Move a store that is damaged beyond mending aside: data.mdb becomes data.mdb.damaged-1, or the
- * next number that is free. Nothing is deleted. The identity key stays: the node that is opened there
- * next is the same device with an empty store. It joins its spaces again by a ticket, gets
- * everything from its peers, what it wrote itself included, and its first commit opens a new epoch.
- * What only this store had stays in the file that was moved.
+ * next number that is free. Nothing is deleted. The identity key stays: the node that is opened
+ * there next is the same device with an empty store. It joins its spaces again by a ticket, gets
+ * everything from its peers, what it wrote itself included, and its first commit opens a new
+ * epoch. What only this store had stays in the file that was moved.
  *
  * @retval MESHSYNC_OK
  * @retval MESHSYNC_E_NOT_FOUND     There is no store in the folder.
