@@ -9,8 +9,8 @@ import sys
 BUILD = "build"
 CORE = "base clock crdt wire secure store replica mesh".split()
 # Lines and branches of the core that tests must reach, in percent. They may only rise.
-COVERAGE_LINES_MIN = 95
-COVERAGE_BRANCHES_MIN = 83.5
+COVERAGE_LINES_MIN = 95.7
+COVERAGE_BRANCHES_MIN = 84.5
 
 # How much the tests that draw try. Where there is none of these, they have a number of their own,
 # which is that of a check in the plain build; instrumented builds take less of the same.
