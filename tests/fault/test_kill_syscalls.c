@@ -3,7 +3,7 @@
  * Shows that a process may be killed at any system call without a loss: a child that makes a node,
  * commits, closes, opens and commits again is traced, and ended by SIGKILL at its n-th stop, which
  * is the entry or the exit of a system call of any of its threads, for every n (every
- * MESHSYNC_KILL_STRIDE-th, default 1) until it ends unhurt. What it was told goes out through a
+ * MESHSYNC_KILL_STRIDE-th, default 5) until it ends unhurt. What it was told goes out through a
  * pipe. Each time the store is opened and held to that (work.h). The same is done without tracing,
  * before and after each call that changes files, which is exact too, since nothing else does; where
  * tracing is not permitted that is all, and the test says so. A node that acknowledges too early
@@ -292,7 +292,7 @@ static int set_up(void **state)
     (void)state;
     const char *under = getenv("TMPDIR");
     const char *text = getenv("MESHSYNC_KILL_STRIDE");
-    stride = text == NULL || atoi(text) < 1 ? 1 : (uint64_t)atoi(text);
+    stride = text == NULL || atoi(text) < 1 ? 5 : (uint64_t)atoi(text);
     stride_files = (stride + 4) / 5;
     (void)snprintf(place, sizeof place, "%.300s/meshsync-killed-XXXXXX",
                    under == NULL ? "/tmp" : under);
