@@ -460,6 +460,32 @@ static void test_a_whole_store_is_not_suspected(void **state)
     serve_wait_ms = SERVE_WAIT_MS;
 }
 
+/* One bit of the newest root's number makes it the older one: the last commit would be gone, and
+ * nothing else wrong with the file. */
+static void test_a_root_that_went_back(void **state)
+{
+    enum { COMMIT_AT = 16 + 128 };
+    meshsync_error error = {0};
+    meshsync_node *node = NULL;
+    uint64_t numbers[2];
+    (void)state;
+    struct damage_file spoilt = damage_copy(&scene.data);
+    for (size_t i = 0; i < 2; i++) {
+        memcpy(&numbers[i], spoilt.bytes + i * DAMAGE_PAGE_BYTES + COMMIT_AT, sizeof numbers[i]);
+    }
+    size_t newest = numbers[1] > numbers[0] ? 1 : 0;
+    numbers[newest] -= 2;
+    memcpy(spoilt.bytes + newest * DAMAGE_PAGE_BYTES + COMMIT_AT, &numbers[newest],
+           sizeof numbers[newest]);
+    trial_clear(scene.trial);
+    scene_save(scene.trial, "data.mdb", &spoilt);
+    scene_save(scene.trial, "identity.key", &scene.key);
+    meshsync_options options = api_options(scene.trial);
+    API_FAILS(MESHSYNC_E_STORE_CORRUPT, meshsync_node_open(&options, &node, &error));
+    assert_true(trial_same(&spoilt));
+    free(spoilt.bytes);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -495,6 +521,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_whole_store_is_not_suspected),
+        cmocka_unit_test(test_a_root_that_went_back),
         cmocka_unit_test(test_damaged_stores),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
