@@ -41,6 +41,7 @@ TESTS := \
     tests/unit/mesh/test_hostile.c \
     tests/unit/mesh/test_mesh.c \
     tests/unit/mesh/test_message.c \
+    tests/unit/replica/test_pending.c \
     tests/unit/replica/test_scan.c \
     tests/unit/replica/test_spaces.c \
     tests/unit/replica/test_values.c \
