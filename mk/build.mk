@@ -75,8 +75,8 @@ $(O)/obj/bench/%.o: bench/%.c $(O)/flags
 
 $(O)/obj/tests/%.o: tests/%.c $(O)/flags
 	@mkdir -p $(@D)
-	$(call say,CC)$(COMPILE) -Iinclude -Ilib -Itests $(DEP_CFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS) \
-	    $(DEPFLAGS) -c $< -o $@
+	$(call say,CC)$(COMPILE) -Iinclude -Ilib -Itests -Iexamples $(DEP_CFLAGS) $(CMOCKA_CFLAGS) \
+	    $(JANSSON_CFLAGS) $(DEPFLAGS) -c $< -o $@
 
 # Libraries.
 $(STATIC): $(LIB_OBJECTS)
@@ -84,6 +84,8 @@ $(O)/libmeshsync-sim.a: $(SIM_OBJECTS)
 $(O)/tests/libsupport.a: $(call objects,$(TEST_SUPPORT))
 $(O)/bench/libsupport.a: $(call objects,$(BENCH_SUPPORT_SOURCES))
 $(O)/tests/fuzz/libsupport.a: $(call objects,$(FUZZ_SUPPORT_SOURCES))
+# What meshnode is made of, for the fuzz targets that go through its readers.
+$(O)/libmeshnode.a: $(filter-out %/main.o,$(MESHNODE_OBJECTS))
 $(O)/%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
@@ -114,15 +116,16 @@ $(TEST_PROGRAMS): $(O)/tests/%: $(O)/obj/tests/%.o $(O)/tests/libsupport.a $(SIM
 
 $(patsubst %.c,$(O)/%,$(TESTS_INTERPOSED)): $(call objects,$(TEST_INTERPOSE))
 
-$(FUZZERS): $(O)/tests/%: $(O)/obj/tests/%.o $(O)/tests/fuzz/libsupport.a $(SIM_STATIC) $(STATIC)
+$(FUZZERS): $(O)/tests/%: $(O)/obj/tests/%.o $(O)/tests/fuzz/libsupport.a $(O)/libmeshnode.a \
+    $(SIM_STATIC) $(STATIC)
 	@mkdir -p $(@D)
-	$(call say,LD)$(LINK) -fsanitize=fuzzer -o $@ $^ $(DEP_LIBS)
+	$(call say,LD)$(LINK) -fsanitize=fuzzer -o $@ $^ $(JANSSON_LIBS) $(DEP_LIBS)
 
 # The same targets without the fuzzer: they go through the kept inputs once.
 $(FUZZ_REPLAYS): $(O)/tests/replay/%: $(O)/obj/tests/fuzz/%.o $(O)/obj/tests/fuzz/replay.o \
-    $(O)/tests/fuzz/libsupport.a $(SIM_STATIC) $(STATIC)
+    $(O)/tests/fuzz/libsupport.a $(O)/libmeshnode.a $(SIM_STATIC) $(STATIC)
 	@mkdir -p $(@D)
-	$(call say,LD)$(LINK) -o $@ $^ $(DEP_LIBS)
+	$(call say,LD)$(LINK) -o $@ $^ $(JANSSON_LIBS) $(DEP_LIBS)
 
 # Test programs of more than one process bring a helper binary of their own.
 E2E_HELPERS := $(patsubst %.c,$(O)/%,$(E2E_SOURCES))

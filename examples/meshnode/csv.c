@@ -11,9 +11,7 @@ void csv_reader_init(struct csv_reader *reader, struct byte_reader *in)
 {
     *reader = (struct csv_reader){.in = in};
     static const uint8_t mark[] = {0xef, 0xbb, 0xbf};
-    for (size_t i = 0; i < sizeof mark && byte_peek(in) == mark[i]; i++) {
-        (void)byte_take(in); /* A byte order mark, as some programs write it. */
-    }
+    (void)byte_skip(in, mark, sizeof mark); /* A byte order mark, as some programs write it. */
 }
 
 void csv_reader_fini(struct csv_reader *reader)

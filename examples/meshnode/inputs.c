@@ -2,6 +2,7 @@
 #include "inputs.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { INPUTS_CHUNK_BYTES = 64 * 1024 };
 
@@ -32,6 +33,25 @@ int byte_peek(struct byte_reader *reader)
     reader->ended = n <= 0;
     reader->broken = n < 0;
     return n > 0 ? reader->chunk[0] : BYTES_END;
+}
+
+bool byte_skip(struct byte_reader *reader, const uint8_t *mark, size_t len)
+{
+    while (reader->len - reader->at < len && !reader->ended) {
+        size_t left = reader->len - reader->at;
+        memmove(reader->chunk, reader->chunk + reader->at, left);
+        ssize_t n = io_read(reader->io, reader->chunk + left, INPUTS_CHUNK_BYTES - left);
+        reader->at = 0;
+        reader->len = left + (n > 0 ? (size_t)n : 0);
+        reader->ended = n <= 0;
+        reader->broken = n < 0;
+    }
+    if (reader->len - reader->at < len || memcmp(reader->chunk + reader->at, mark, len) != 0) {
+        return false;
+    }
+    reader->at += len;
+    reader->bytes += len;
+    return true;
 }
 
 int byte_take(struct byte_reader *reader)

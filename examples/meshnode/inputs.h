@@ -21,6 +21,8 @@ void byte_reader_fini(struct byte_reader *reader);
 /* The next byte without taking it, or BYTES_END. */
 int byte_peek(struct byte_reader *reader);
 int byte_take(struct byte_reader *reader);
+/* Takes the mark when it comes next, and nothing otherwise. It has no line feed. */
+bool byte_skip(struct byte_reader *reader, const uint8_t *mark, size_t len);
 
 /* A text that grows. */
 struct text {

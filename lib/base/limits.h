@@ -19,7 +19,9 @@
 /* Wire: ops, and dots killed, by one change. */
 #define MSY_CHANGE_OPS_MAX MESHSYNC_TXN_OPS_MAX
 #define MSY_CHANGE_KILLS_MAX (1u << 18)
-/* Wire: nesting of msgpack values. */
+/* Wire: the largest seq that a change can have. */
+#define MSY_SEQ_MAX (UINT64_C(1) << 53)
+/* Wire: nesting of msgpack values, empty ones included. */
 #define MSY_MSGPACK_DEPTH_MAX 32
 /* Wire: lineage carried by one change, in bytes. */
 #define MSY_CHANGE_META_BYTES_MAX 4096

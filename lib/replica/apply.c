@@ -5,8 +5,6 @@
 #include "base/error.h"
 #include "wire/msgpack_check.h"
 
-enum { RECORD_VERSION = 1 };
-
 meshsync_status msy_apply_digest(struct msy_replica *replica, uint32_t space, uint32_t collection,
                                  const struct msy_dot *dot,
                                  const uint8_t op_hash[MSY_LEAF_HASH_BYTES], bool add)
@@ -69,7 +67,7 @@ static meshsync_status apply_put_log(struct msy_replica *replica, uint32_t space
     uint8_t key[8];
     struct msy_buf *record = &replica->record;
     msy_buf_reset(record);
-    meshsync_status status = msy_buf_append_u8(record, RECORD_VERSION);
+    meshsync_status status = msy_buf_append_u8(record, MSY_RECORD_VERSION);
     if (status == MESHSYNC_OK) {
         status = msy_buf_append_u8(record, (uint8_t)flags);
     }
@@ -87,6 +85,9 @@ static meshsync_status apply_put_log(struct msy_replica *replica, uint32_t space
     }
     for (uint32_t i = 0; i < change->ops_count && status == MESHSYNC_OK; i++) {
         status = msy_buf_append_varint(record, replica->previous[i]);
+    }
+    if (status == MESHSYNC_OK) {
+        status = msy_record_seal(record, lsn);
     }
     if (status == MESHSYNC_OK) {
         status = msy_store_put(replica->txn, MSY_TABLE_LOG, msy_key_log(key, lsn),

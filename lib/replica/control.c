@@ -59,7 +59,7 @@ meshsync_status msy_control_payload(struct msy_store_txn *txn, const struct msy_
         *payload = entry->payload;
         return MESHSYNC_OK;
     }
-    meshsync_status status = msy_history_record(txn, entry->lsn, &record);
+    meshsync_status status = msy_history_record_raw(txn, entry->lsn, &record);
     if (status != MESHSYNC_OK) {
         return status == MESHSYNC_E_NOT_FOUND ? MESHSYNC_E_STORE_CORRUPT : status;
     }

@@ -129,7 +129,7 @@ static meshsync_status feed_load(struct msy_feed_reader *feed, struct msy_store_
         return status;
     }
     status = msy_change_parse(feed->change, msy_buf_bytes(&feed->copy), NULL);
-    if (status == MESHSYNC_OK) {
+    if (status == MESHSYNC_OK && !msy_record_sealed(&record)) {
         status = msy_change_check(&feed_hasher, feed->change, record.hash, &feed->hashes);
     }
     if (status != MESHSYNC_OK) {

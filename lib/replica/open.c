@@ -43,6 +43,20 @@ static meshsync_status open_new_store(struct msy_replica *replica)
     return status;
 }
 
+/* A store that has lost the record of its format is no new one. */
+static meshsync_status open_check_empty(struct msy_replica *replica, meshsync_error *error)
+{
+    struct msy_store_stats stats;
+    meshsync_status status = msy_store_get_stats(replica->store, &stats);
+    for (int table = 0; table < MSY_TABLE_COUNT && status == MESHSYNC_OK; table++) {
+        if (stats.entries[table] > 0 && table != MSY_TABLE_PEERS) {
+            return msy_fail(error, MESHSYNC_E_STORE_CORRUPT,
+                            "the store's format record is missing, and it is not empty");
+        }
+    }
+    return status;
+}
+
 /* A store of a newer version is refused before anything is written. *fresh: there is nothing
  * yet. */
 static meshsync_status open_check(struct msy_replica *replica, bool *fresh, meshsync_error *error)
@@ -52,7 +66,7 @@ static meshsync_status open_check(struct msy_replica *replica, bool *fresh, mesh
         msy_store_get(replica->txn, MSY_TABLE_META, msy_key_name(MSY_META_FORMAT), &value);
     *fresh = status == MESHSYNC_E_NOT_FOUND;
     if (*fresh) {
-        return MESHSYNC_OK;
+        return open_check_empty(replica, error);
     }
     if (status == MESHSYNC_OK && value.len != 4) {
         status = MESHSYNC_E_STORE_CORRUPT;

@@ -207,7 +207,7 @@ meshsync_status msy_replica_ref(struct msy_replica *replica, uint64_t lsn, struc
         return MESHSYNC_OK;
     }
     struct msy_change_header *header = &replica->scratch_header;
-    meshsync_status status = msy_history_record(replica->txn, lsn, &record);
+    meshsync_status status = msy_history_record_raw(replica->txn, lsn, &record);
     if (status == MESHSYNC_OK) { /* What it says goes into a signed change. */
         status = msy_control_header(&record, header);
     }

@@ -143,7 +143,7 @@ static meshsync_status view_room(struct msy_view *view, uint32_t count)
 static meshsync_status view_header(struct msy_view *view, uint64_t lsn)
 {
     struct msy_record record;
-    meshsync_status status = msy_history_record(view->txn, lsn, &record);
+    meshsync_status status = msy_history_record_raw(view->txn, lsn, &record);
     if (status == MESHSYNC_OK) {
         return msy_control_header(&record, &view->header);
     }

@@ -295,18 +295,16 @@ meshsync_status msy_writeset_flush(struct msy_writeset *set)
     for (uint32_t i = 0; i < set->digests_count && status == MESHSYNC_OK; i++) {
         struct msy_ws_digest *digest = &set->digests[i];
         uint8_t key[8];
-        uint8_t *value = NULL;
+        uint8_t value[DIGEST_VALUE_BYTES];
         if (!digest->dirty) {
             continue;
         }
-        status = msy_store_reserve(set->txn, MSY_TABLE_DIGEST,
-                                   msy_key_digest(key, digest->space, digest->collection),
-                                   DIGEST_VALUE_BYTES, MSY_PUT_ANY, &value);
-        if (status == MESHSYNC_OK) {
-            msy_put_be64(value, digest->entries);
-            memcpy(value + 8, digest->sum.sums, MSY_LTHASH_BYTES);
-            digest->dirty = false;
-        }
+        msy_put_be64(value, digest->entries);
+        memcpy(value + 8, digest->sum.sums, MSY_LTHASH_BYTES);
+        status = msy_store_put(set->txn, MSY_TABLE_DIGEST,
+                               msy_key_digest(key, digest->space, digest->collection),
+                               msy_bytes(value, sizeof value), MSY_PUT_ANY);
+        digest->dirty = status != MESHSYNC_OK;
     }
     return status;
 }

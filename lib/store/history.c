@@ -50,7 +50,7 @@ static meshsync_status history_tips(struct msy_store_txn *txn, enum msy_table ta
     while (status == MESHSYNC_OK && key.len == MSY_CLOCK_KEY_BYTES &&
            memcmp(key.data, prefix, 4) == 0) {
         struct msy_tip tip;
-        if (value.len != MSY_TIP_VALUE_BYTES) {
+        if (value.len != MSY_TIP_VALUE_BYTES || msy_get_be64(value.data) - 1 >= MSY_SEQ_MAX) {
             status = MESHSYNC_E_STORE_CORRUPT;
             break;
         }
@@ -100,13 +100,21 @@ meshsync_status msy_history_last_lsn(struct msy_store_txn *txn, uint64_t *lsn)
     return status == MESHSYNC_E_END ? MESHSYNC_OK : status;
 }
 
-meshsync_status msy_history_record(struct msy_store_txn *txn, uint64_t lsn,
-                                   struct msy_record *record)
+meshsync_status msy_history_record_raw(struct msy_store_txn *txn, uint64_t lsn,
+                                       struct msy_record *record)
 {
     uint8_t key[8];
     meshsync_bytes value;
     meshsync_status status = msy_store_get(txn, MSY_TABLE_LOG, msy_key_log(key, lsn), &value);
     return status == MESHSYNC_OK ? msy_record_read(value, record) : status;
+}
+
+meshsync_status msy_history_record(struct msy_store_txn *txn, uint64_t lsn,
+                                   struct msy_record *record)
+{
+    meshsync_status status = msy_history_record_raw(txn, lsn, record);
+    return status == MESHSYNC_OK && !msy_record_sound(record, lsn) ? MESHSYNC_E_STORE_CORRUPT
+                                                                   : status;
 }
 
 meshsync_status msy_history_record_from(struct msy_store_txn *txn, uint64_t *lsn,
@@ -130,6 +138,9 @@ meshsync_status msy_history_record_from(struct msy_store_txn *txn, uint64_t *lsn
         if (found.len == 8) {
             *lsn = msy_get_be64(found.data);
             status = msy_record_read(value, record);
+            if (status == MESHSYNC_OK && !msy_record_sound(record, *lsn)) {
+                status = MESHSYNC_E_STORE_CORRUPT;
+            }
         } else {
             status = MESHSYNC_E_STORE_CORRUPT;
         }

@@ -29,9 +29,12 @@ meshsync_status msy_history_heads(struct msy_store_txn *txn, uint32_t space,
                                   struct msy_vector *vector);
 /* LSN of the last record, 0 when the log is empty. */
 meshsync_status msy_history_last_lsn(struct msy_store_txn *txn, uint64_t *lsn);
-/* A record of the log. E_NOT_FOUND. */
+/* A record of the log, checked. E_NOT_FOUND, E_STORE_CORRUPT. */
 meshsync_status msy_history_record(struct msy_store_txn *txn, uint64_t lsn,
                                    struct msy_record *record);
+/* Nothing is checked but its form: for those who have a checksum of the part that they want. */
+meshsync_status msy_history_record_raw(struct msy_store_txn *txn, uint64_t lsn,
+                                       struct msy_record *record);
 /* The first record with an LSN >= *lsn; *lsn becomes its number. E_END. */
 meshsync_status msy_history_record_from(struct msy_store_txn *txn, uint64_t *lsn,
                                         struct msy_record *record);

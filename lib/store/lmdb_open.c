@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/lmdb_store.h"
+#include "store/upgrade.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -481,6 +482,13 @@ meshsync_status msy_store_open_lmdb(const struct msy_store_options *options, str
     }
     if (opening.dir_fd >= 0) {
         (void)close(opening.dir_fd); /* Nothing was written through it. */
+    }
+    if (status == MESHSYNC_OK) {
+        status = msy_store_upgrade(&store->head, options->alloc);
+        if (status != MESHSYNC_OK) {
+            status = msy_fail(error, status, "store %s: reading its format: %s", options->path,
+                              meshsync_strerror(status));
+        }
     }
     if (status != MESHSYNC_OK) {
         msy_lmdb_close(&store->head);

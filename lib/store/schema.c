@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/schema.h"
 
-enum { DESCRIPTOR_VERSION = 1, DESCRIPTOR_JOINING = 1, DESCRIPTOR_LEFT = 2, RECORD_VERSION = 1 };
+enum {
+    DESCRIPTOR_VERSION = 1,
+    DESCRIPTOR_JOINING = 1,
+    DESCRIPTOR_LEFT = 2,
+    RECORD_VERSION_MIN = 1
+};
 
 void msy_space_row_write(const struct msy_space_row_descriptor *row, struct msy_buf *out)
 {
@@ -50,18 +55,41 @@ meshsync_status msy_space_row_read(meshsync_bytes value, struct msy_space_row_de
 meshsync_status msy_record_read(meshsync_bytes value, struct msy_record *record)
 {
     memset(record, 0, sizeof *record);
-    if (value.len < MSY_RECORD_HEAD_BYTES || value.data[0] != RECORD_VERSION) {
+    if (value.len < MSY_RECORD_HEAD_BYTES || value.data[0] < RECORD_VERSION_MIN ||
+        value.data[0] > MSY_RECORD_VERSION) {
         return MESHSYNC_E_STORE_CORRUPT;
     }
+    size_t seal_len = value.data[0] == MSY_RECORD_VERSION ? MSY_RECORD_SEAL_BYTES : 0;
+    size_t left = value.len - MSY_RECORD_HEAD_BYTES;
     uint32_t change_len = msy_get_be32(value.data + 38);
-    if (change_len > value.len - MSY_RECORD_HEAD_BYTES) {
+    if (left < seal_len || change_len > left - seal_len) {
         return MESHSYNC_E_STORE_CORRUPT;
     }
+    record->all = value;
     record->flags = value.data[1];
     record->space = msy_get_be32(value.data + 2);
     record->hash = value.data + 6;
     record->change = msy_bytes(value.data + MSY_RECORD_HEAD_BYTES, change_len);
-    record->trailer = msy_bytes(value.data + MSY_RECORD_HEAD_BYTES + change_len,
-                                value.len - MSY_RECORD_HEAD_BYTES - change_len);
+    record->trailer =
+        msy_bytes(value.data + MSY_RECORD_HEAD_BYTES + change_len, left - seal_len - change_len);
     return MESHSYNC_OK;
+}
+
+static uint32_t record_crc(uint64_t lsn, const uint8_t *value, size_t len)
+{
+    uint8_t key[8];
+    msy_put_be64(key, lsn);
+    return msy_crc32c(msy_crc32c(0, key, sizeof key), value, len);
+}
+
+meshsync_status msy_record_seal(struct msy_buf *value, uint64_t lsn)
+{
+    return msy_buf_append_be32(value, record_crc(lsn, value->data, value->len));
+}
+
+bool msy_record_sound(const struct msy_record *record, uint64_t lsn)
+{
+    const size_t len = record->all.len - MSY_RECORD_SEAL_BYTES;
+    return !msy_record_sealed(record) ||
+           msy_get_be32(record->all.data + len) == record_crc(lsn, record->all.data, len);
 }

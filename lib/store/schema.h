@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keys and records of the tables: the disk format, version 1 (docs/storage.md). Numbers in keys are
+ * Keys and records of the tables: the disk format, version 2 (docs/storage.md). Numbers in keys are
  * big endian, so that their order is the tables' order. Spaces and collections have local numbers.
  */
 #ifndef MSY_STORE_SCHEMA_H
@@ -14,13 +14,15 @@
 #include "store/store.h"
 
 enum {
-    MSY_SCHEMA_VERSION = 1,
+    MSY_SCHEMA_VERSION = 2,
     MSY_KEY_BYTES_MAX = 511,
     MSY_STATE_PREFIX_BYTES = 8,
     MSY_BY_ACTOR_KEY_BYTES = 36,
     MSY_CLOCK_KEY_BYTES = 20,
     MSY_KILL_KEY_BYTES = 44,
-    MSY_RECORD_HEAD_BYTES = 42
+    MSY_RECORD_VERSION = 2,
+    MSY_RECORD_HEAD_BYTES = 42,
+    MSY_RECORD_SEAL_BYTES = 4
 };
 
 /* Names in the meta table. */
@@ -140,8 +142,10 @@ struct msy_own_row {
 };
 
 /* LOG value: u8 version, u8 flags, be32 space, hash 32, be32 length of the change, the change, then
- * the trailer: per op a varint, the LSN that wrote the path before (0: none). */
+ * the trailer: per op a varint, the LSN that wrote the path before (0: none). Since version 2 a
+ * CRC32C over the key and all before it follows. */
 struct msy_record {
+    meshsync_bytes all; /* The value. */
     uint32_t space;
     uint32_t flags;
     const uint8_t *hash; /* 32 bytes. */
@@ -150,5 +154,14 @@ struct msy_record {
 };
 
 meshsync_status msy_record_read(meshsync_bytes value, struct msy_record *record);
+/* Appends the checksum to a value that is complete otherwise. */
+meshsync_status msy_record_seal(struct msy_buf *value, uint64_t lsn);
+/* Has it a checksum? A record of version 1 has none, and is known by its hashes alone. */
+static inline bool msy_record_sealed(const struct msy_record *record)
+{
+    return record->all.data[0] == MSY_RECORD_VERSION;
+}
+/* Does the checksum hold, if there is one? */
+bool msy_record_sound(const struct msy_record *record, uint64_t lsn);
 
 #endif

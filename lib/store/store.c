@@ -3,7 +3,10 @@
 
 #include <string.h>
 
+#include "base/buf.h"
 #include "store/store_ops.h"
+
+enum { STORE_SEAL_BYTES = 4 };
 
 static bool store_key_valid(meshsync_bytes key)
 {
@@ -13,6 +16,37 @@ static bool store_key_valid(meshsync_bytes key)
 static bool store_table_valid(enum msy_table table)
 {
     return (unsigned)table < MSY_TABLE_COUNT;
+}
+
+/*
+ * LMDB notices almost no damage to what it keeps. So whatever is read was checked: leaves and
+ * records of the log bring checksums of their own, which know their parts; to the values of all
+ * other tables a CRC32C over key and value is added here.
+ */
+static bool store_seals(const struct msy_store_txn *txn, enum msy_table table)
+{
+    return txn->sealed && table != MSY_TABLE_LOG && table != MSY_TABLE_STATE;
+}
+
+static uint32_t store_seal(meshsync_bytes key, const uint8_t *value, size_t len)
+{
+    return msy_crc32c(msy_crc32c(0, key.data, key.len), value, len);
+}
+
+/* Takes the checksum off *value. */
+static meshsync_status store_unseal(const struct msy_store_txn *txn, enum msy_table table,
+                                    meshsync_bytes key, meshsync_bytes *value)
+{
+    if (!store_seals(txn, table)) {
+        return MESHSYNC_OK;
+    }
+    if (value->len < STORE_SEAL_BYTES) {
+        return MESHSYNC_E_STORE_CORRUPT;
+    }
+    value->len -= STORE_SEAL_BYTES;
+    return msy_get_be32(value->data + value->len) == store_seal(key, value->data, value->len)
+               ? MESHSYNC_OK
+               : MESHSYNC_E_STORE_CORRUPT;
 }
 
 /* May this call change this table? */
@@ -54,6 +88,7 @@ meshsync_status msy_store_begin(struct msy_store *store, enum msy_txn_mode mode,
     }
     begun->ops = store->ops;
     begun->mode = mode;
+    begun->sealed = store->sealed;
     begun->uses_reserve = false;
     begun->changes_count = 0;
     begun->failed = MESHSYNC_OK;
@@ -93,16 +128,37 @@ meshsync_status msy_store_get(struct msy_store_txn *txn, enum msy_table table, m
     if (txn->failed != MESHSYNC_OK) {
         return txn->failed;
     }
-    return txn->ops->get(txn, table, key, value);
+    meshsync_status status = txn->ops->get(txn, table, key, value);
+    return status == MESHSYNC_OK ? store_unseal(txn, table, key, value) : status;
+}
+
+static meshsync_status store_reserve(struct msy_store_txn *txn, enum msy_table table,
+                                     meshsync_bytes key, size_t value_len, enum msy_put_mode mode,
+                                     uint8_t **value)
+{
+    meshsync_status status = store_check_change(txn, table, key);
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
+    if (value_len > MSY_STORE_VALUE_BYTES_MAX) {
+        return MESHSYNC_E_LIMIT;
+    }
+    txn->changes_count++;
+    return txn->ops->reserve(txn, table, key, value_len, mode, value);
 }
 
 meshsync_status msy_store_put(struct msy_store_txn *txn, enum msy_table table, meshsync_bytes key,
                               meshsync_bytes value, enum msy_put_mode mode)
 {
     uint8_t *room = NULL;
-    meshsync_status status = msy_store_reserve(txn, table, key, value.len, mode, &room);
+    bool seals = store_seals(txn, table);
+    size_t len = value.len + (seals ? STORE_SEAL_BYTES : 0);
+    meshsync_status status = store_reserve(txn, table, key, len, mode, &room);
     if (status == MESHSYNC_OK && value.len > 0) {
         memcpy(room, value.data, value.len);
+    }
+    if (status == MESHSYNC_OK && seals) {
+        msy_put_be32(room + value.len, store_seal(key, value.data, value.len));
     }
     return status;
 }
@@ -113,14 +169,13 @@ meshsync_status msy_store_reserve(struct msy_store_txn *txn, enum msy_table tabl
 {
     *value = NULL;
     meshsync_status status = store_check_change(txn, table, key);
+    if (status == MESHSYNC_OK && store_seals(txn, table)) {
+        status = MESHSYNC_E_INVALID; /* The checksum is made of the value. */
+    }
     if (status != MESHSYNC_OK) {
         return status;
     }
-    if (value_len > MSY_STORE_VALUE_BYTES_MAX) {
-        return MESHSYNC_E_LIMIT;
-    }
-    txn->changes_count++;
-    return txn->ops->reserve(txn, table, key, value_len, mode, value);
+    return store_reserve(txn, table, key, value_len, mode, value);
 }
 
 meshsync_status msy_store_del(struct msy_store_txn *txn, enum msy_table table, meshsync_bytes key)
@@ -176,7 +231,7 @@ static meshsync_status iter_move(struct msy_store_iter *iter, enum msy_store_mov
     iter->changes_count = iter->txn->changes_count;
     meshsync_status status = iter->ops->move(iter, move, key, found_key, value);
     iter->place = status == MESHSYNC_OK ? MSY_PLACE_ENTRY : MSY_PLACE_END;
-    return status;
+    return status == MESHSYNC_OK ? store_unseal(iter->txn, iter->table, *found_key, value) : status;
 }
 
 /* A step from where the cursor is; from nowhere it starts at that end of the table. */

@@ -96,7 +96,8 @@ meshsync_status msy_store_get(struct msy_store_txn *txn, enum msy_table table, m
  * nothing. */
 meshsync_status msy_store_put(struct msy_store_txn *txn, enum msy_table table, meshsync_bytes key,
                               meshsync_bytes value, enum msy_put_mode mode);
-/* Room for value_len bytes under key, to be filled by the caller before the next call. */
+/* Room for value_len bytes under key, to be filled by the caller before the next call. Only in the
+ * tables whose values bring a checksum of their own: log and state; else E_INVALID. */
 meshsync_status msy_store_reserve(struct msy_store_txn *txn, enum msy_table table,
                                   meshsync_bytes key, size_t value_len, enum msy_put_mode mode,
                                   uint8_t **value);

@@ -353,6 +353,7 @@ meshsync_status msy_store_open_memory(struct msy_alloc *alloc, struct msy_store 
         return msy_fail(error, MESHSYNC_E_RESOURCE, "store: no mutex");
     }
     store->head.ops = &memory_ops;
+    store->head.sealed = true;
     store->alloc = alloc;
     msy_treap_pool_init(&store->pool, alloc);
     *out = &store->head;

@@ -57,11 +57,13 @@ struct msy_store {
     const struct msy_store_ops *ops; /* Static. */
     bool read_only;
     bool suspect; /* Nobody vouches for what the file has. */
+    bool sealed; /* Values of the small tables end with a checksum; see store.c. */
 };
 
 struct msy_store_txn {
     const struct msy_store_ops *ops; /* Static. */
     enum msy_txn_mode mode;
+    bool sealed;            /* Of the store. */
     bool uses_reserve;      /* msy_store_use_reserve. */
     uint64_t changes_count; /* Puts and dels so far: what a cursor's place is good for. */
     meshsync_status failed; /* Set by an implementation when only an abort is left. */

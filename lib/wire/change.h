@@ -104,7 +104,8 @@ void msy_change_init(struct msy_change *change, struct msy_alloc *alloc);
 void msy_change_fini(struct msy_change *change);
 /* Validates everything in docs/format.md that needs no key and no other change: canonical form,
  * limits, orders, indexes, well-formed paths, payload forms of kinds 0 to 6. Allocation is bounded
- * by the bytes that are there. E_PROTOCOL with words; E_NO_MEMORY. The root is not checked here. */
+ * by the bytes that are there. E_PROTOCOL, E_UNSUPPORTED (a later version) with words; E_NO_MEMORY.
+ * The root is not checked here. */
 meshsync_status msy_change_parse(struct msy_change *change, meshsync_bytes bytes,
                                  meshsync_error *error);
 /* Only header, signature and body_bytes: for the log and for routing. */

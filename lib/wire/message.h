@@ -44,9 +44,6 @@ enum {
     MSY_MESSAGE_WORDS_MAX = 128    /* In one BYE, bytes. */
 };
 
-/* The largest seq that a change can have. */
-#define MSY_SEQ_MAX (UINT64_C(1) << 53)
-
 enum msy_changes_flag {
     MSY_CHANGES_STREAM = 1,      /* Part of what a WANT asked for, counted against its credit. */
     MSY_CHANGES_DURABLE = 2,     /* The sender holds them durably. */

@@ -321,8 +321,8 @@ bool msy_mp_raw(struct msy_cursor *cursor, meshsync_bytes *raw)
         if (depth > 0) {
             levels[depth - 1].left -= 1;
         }
-        if ((head.type == MSY_MP_ARRAY || head.type == MSY_MP_MAP) && head.number > 0) {
-            if (depth == MSY_MSGPACK_DEPTH_MAX) {
+        if (head.type == MSY_MP_ARRAY || head.type == MSY_MP_MAP) {
+            if (depth == MSY_MSGPACK_DEPTH_MAX) { /* Of empty ones too: msgpack-c has no room. */
                 return mp_fail(cursor);
             }
             bool map = head.type == MSY_MP_MAP;

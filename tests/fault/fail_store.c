@@ -108,6 +108,7 @@ static meshsync_status fail_begin(struct msy_store *base, enum msy_txn_mode mode
         free(txn);
         return status;
     }
+    txn->inner->sealed = false; /* This store's callers get the checksums, once. */
     txn->plan = store->plan;
     *out = &txn->head;
     return MESHSYNC_OK;
@@ -250,6 +251,7 @@ struct msy_store *fail_store_open(struct msy_store *inner, struct fail_plan *pla
     struct fail_store *store = calloc(1, sizeof *store);
     assert_non_null(store);
     store->head.ops = &fail_store_ops;
+    store->head.sealed = inner->sealed;
     store->inner = inner;
     store->plan = plan;
     return &store->head;

@@ -35,14 +35,14 @@ static bool judge_object(const msgpack_object *object, uint32_t depth)
             (meshsync_bytes){(const uint8_t *)object->via.str.ptr, object->via.str.size});
     }
     if (object->type == MSGPACK_OBJECT_ARRAY) {
-        bool good = object->via.array.size == 0 || depth < MSY_MSGPACK_DEPTH_MAX;
+        bool good = depth < MSY_MSGPACK_DEPTH_MAX;
         for (uint32_t i = 0; i < object->via.array.size && good; i++) {
             good = judge_object(&object->via.array.ptr[i], depth + 1);
         }
         return good;
     }
     if (object->type == MSGPACK_OBJECT_MAP) {
-        bool good = object->via.map.size == 0 || depth < MSY_MSGPACK_DEPTH_MAX;
+        bool good = depth < MSY_MSGPACK_DEPTH_MAX;
         meshsync_bytes before = {NULL, 0};
         for (uint32_t i = 0; i < object->via.map.size && good; i++) {
             const msgpack_object *key = &object->via.map.ptr[i].key;
