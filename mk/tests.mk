@@ -8,6 +8,7 @@ TESTS := \
     tests/conform/test_store_memory.c \
     tests/conform/test_store_random.c \
     tests/conform/test_store_threads.c \
+    tests/conform/test_store_upgrade.c \
     tests/fault/test_alloc_api.c \
     tests/fault/test_alloc_replica.c \
     tests/fault/test_damage.c \
