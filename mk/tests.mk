@@ -17,6 +17,7 @@ TESTS := \
     tests/fault/test_power.c \
     tests/fault/test_read_fails.c \
     tests/fault/test_store_fails.c \
+    tests/fault/test_syscalls.c \
     tests/laws/test_schedules.c \
     tests/laws/test_small_scope.c \
     tests/sim/test_scenarios.c \

@@ -15,14 +15,14 @@ COVERAGE_BRANCHES_MIN = 84.5
 # How much the tests that draw try. Where there is none of these, they have a number of their own,
 # which is that of a check in the plain build; instrumented builds take less of the same.
 LESS_FAILS = {"MESHSYNC_STORE_FAILS": 100, "MESHSYNC_READ_FAILS": 1,
-              "MESHSYNC_MESH_FAILS_STRIDE": 15}
+              "MESHSYNC_MESH_FAILS_STRIDE": 15, "MESHSYNC_STRIDE": 25}
 LESS_ASAN = {"MESHSYNC_SCHEDULES": 1500, "MESHSYNC_SEEDS": 60, "MESHSYNC_STEPS": 3,
              "MESHSYNC_DAMAGES": 60,
              "MESHSYNC_POWER_STATES": 60, "MESHSYNC_KILL_STRIDE": 60, **LESS_FAILS}
 LESS_TSAN = {"MESHSYNC_SCHEDULES": 200, "MESHSYNC_SEEDS": 10, "MESHSYNC_STEPS": 2, **LESS_FAILS}
 LESS_COVERAGE = {"MESHSYNC_SCHEDULES": 300, "MESHSYNC_SEEDS": 12, "MESHSYNC_STEPS": 2,
                  "MESHSYNC_DAMAGES": 60, "MESHSYNC_STORE_FAILS": 200, "MESHSYNC_READ_FAILS": 1,
-                 "MESHSYNC_MESH_FAILS_STRIDE": 5,
+                 "MESHSYNC_MESH_FAILS_STRIDE": 5, "MESHSYNC_STRIDE": 25,
                  "MESHSYNC_POWER_STATES": 60, "MESHSYNC_KILL_STRIDE": 60}
 LESS_VALGRIND = {"MESHSYNC_SCHEDULES": 30, "MESHSYNC_SEEDS": 2, "MESHSYNC_STEPS": 2, **LESS_FAILS}
 
@@ -33,7 +33,7 @@ CHECK = {"MESHSYNC_SCHEDULES": 10000, "MESHSYNC_SEEDS": 300, "MESHSYNC_STEPS": 2
          "MESHSYNC_POWER_STATES": 1000, "MESHSYNC_KILLS": 100, "MESHSYNC_KILL_STRIDE": 5}
 CAMPAIGN = {"MESHSYNC_SCHEDULES": 20000, "MESHSYNC_SEEDS": 1000, "MESHSYNC_STEPS": 2,
             "MESHSYNC_DAMAGES": 5000, "MESHSYNC_STORE_FAILS": 1500, "MESHSYNC_READ_FAILS": 12,
-            "MESHSYNC_MESH_FAILS_STRIDE": 1,
+            "MESHSYNC_MESH_FAILS_STRIDE": 1, "MESHSYNC_STRIDE": 1,
             "MESHSYNC_POWER_STATES": 10000, "MESHSYNC_KILLS": 1000, "MESHSYNC_KILL_STRIDE": 1}
 SWARM_SEEDS, SWARM_SEED = 2000, 100000
 
@@ -260,10 +260,12 @@ def tsan_wrapper():
 
 
 def tsan_tests(context):
-    """Not what forks and kills: TSan cannot follow it, and its threads are those of the others."""
+    """Not what forks and kills, or stands in front of system calls: TSan cannot follow it, and its
+    threads are those of the others."""
+    left_out = ("fault/test_power", "fault/test_kill_syscalls", "fault/test_syscalls")
     return [job for job in tests("tsan", timeout_s=1200, wrapper=tsan_wrapper(),
                                  **LESS_TSAN)(context)
-            if not job.name.endswith(("fault/test_power", "fault/test_kill_syscalls"))]
+            if not job.name.endswith(left_out)]
 
 
 def fuzz(context):

@@ -49,6 +49,12 @@ static meshsync_status key_status(int failure)
     if (failure == ENOSPC || failure == EDQUOT) {
         return MESHSYNC_E_DISK_FULL;
     }
+    if (failure == EMFILE || failure == ENFILE) {
+        return MESHSYNC_E_RESOURCE;
+    }
+    if (failure == ENOMEM) {
+        return MESHSYNC_E_NO_MEMORY;
+    }
     return failure == EACCES || failure == EPERM || failure == EROFS ? MESHSYNC_E_PERMISSION
                                                                      : MESHSYNC_E_IO;
 }
@@ -156,7 +162,10 @@ static meshsync_status key_read(int fd, const char *path, uint8_t bytes[KEY_FILE
                                 size_t *len, meshsync_error *error)
 {
     struct stat info;
-    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    if (fstat(fd, &info) != 0) {
+        return msy_fail_errno(error, key_status(errno), errno, "%s cannot be looked at", path);
+    }
+    if (!S_ISREG(info.st_mode)) {
         return msy_fail(error, MESHSYNC_E_STORE_CORRUPT, "%s is not a file", path);
     }
     if ((info.st_mode & 077) != 0) {

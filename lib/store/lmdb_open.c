@@ -86,7 +86,9 @@ static meshsync_status open_fail_errno(const struct opening *opening, int errno_
 {
     meshsync_status status = errno_value == ENOENT    ? MESHSYNC_E_NOT_FOUND
                              : errno_value == ENOTDIR ? MESHSYNC_E_INVALID
-                                                      : msy_lmdb_status(errno_value);
+                             /* What LMDB says of a file system that does not do what it asks. */
+                             : errno_value == EINVAL ? MESHSYNC_E_IO
+                                                     : msy_lmdb_status(errno_value);
     return msy_fail_errno(opening->error, status, errno_value, "store %s: %s",
                           opening->options->path, what);
 }

@@ -51,6 +51,7 @@ struct msy_lmdb_store {
     bool unmapped; /* Mapping anew failed: LMDB has no map at all, and nothing may touch it. */
 
     struct msy_lmdb_txn writer; /* Of the thread that writes. */
+    bool distrusted;            /* Of whoever writes: a commit met an error of the disk. */
     bool broken;                /* Atomic. A write was left in the middle: never write again. */
 
     dev_t device; /* Of the folder, with inode: what this process has open. */

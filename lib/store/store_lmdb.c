@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "store/lmdb_check.h"
+#include "store/lmdb_page.h"
 
 /* LMDB's own tables: the one of free pages, and the one that holds the roots of the others. */
 enum { LMDB_TABLE_FREE = 0, LMDB_TABLE_MAIN = 1, LMDB_META_PAGES = 2 };
@@ -302,6 +303,10 @@ static meshsync_status lmdb_begin_write(struct msy_lmdb_store *store, struct msy
     if (busy) {
         return MESHSYNC_E_BUSY;
     }
+    if (store->distrusted) {
+        lmdb_stop_writing(store);
+        return MESHSYNC_E_IO;
+    }
     struct msy_lmdb_txn *txn = &store->writer;
     txn->store = store;
     txn->room_bytes = 0;
@@ -363,6 +368,37 @@ static void lmdb_abort(struct msy_store_txn *base)
     lmdb_stop_writing(txn->store);
 }
 
+/* The page that a commit's root goes to, as it was before; len 0: it could not be read. */
+struct lmdb_root_page {
+    uint8_t bytes[MSY_PAGE_ROOT_BYTES];
+    size_t len;
+    off_t at;
+    int fd;
+};
+
+static void lmdb_keep_root(const struct msy_lmdb_txn *txn, struct lmdb_root_page *kept)
+{
+    kept->len = 0;
+    kept->at = (off_t)((mdb_txn_id(txn->txn) & 1) * txn->store->page_bytes);
+    if (mdb_env_get_fd(txn->store->env, &kept->fd) == MDB_SUCCESS &&
+        pread(kept->fd, kept->bytes, sizeof kept->bytes, kept->at) == (ssize_t)sizeof kept->bytes) {
+        kept->len = sizeof kept->bytes;
+    }
+}
+
+/* When its root could not be written, LMDB puts the old number back, in front of the new tables:
+ * such a root looks like one whose number went wrong. So the whole of it is put back. */
+static void lmdb_put_root_back(const struct lmdb_root_page *kept)
+{
+    uint8_t now[MSY_PAGE_ROOT_BYTES];
+    if (kept->len > 0 && pread(kept->fd, now, sizeof now, kept->at) == (ssize_t)sizeof now &&
+        memcmp(now, kept->bytes, sizeof now) != 0) {
+        /* If this fails, too, the next opening finds the store damaged, and says so. */
+        (void)(pwrite(kept->fd, kept->bytes, kept->len, kept->at) == (ssize_t)kept->len &&
+               fdatasync(kept->fd) == 0);
+    }
+}
+
 static meshsync_status lmdb_commit(struct msy_store_txn *base)
 {
     struct msy_lmdb_txn *txn = lmdb_txn(base);
@@ -370,12 +406,20 @@ static meshsync_status lmdb_commit(struct msy_store_txn *base)
         lmdb_end_read(txn);
         return MESHSYNC_OK;
     }
+    struct lmdb_root_page kept;
     lmdb_close_writer_iters(txn);
+    lmdb_keep_root(txn, &kept);
     int result = msy_lmdb_commit(txn->txn);
     if (result == MSY_LMDB_ASSERTED) {
         __atomic_store_n(&txn->store->broken, true, __ATOMIC_RELEASE);
     } else {
         txn->txn = NULL;
+    }
+    if (result != MDB_SUCCESS) {
+        lmdb_put_root_back(&kept);
+        /* What the system still has in memory may not be what is on disk: nothing is built on it.
+         * Only an opening, which reads the disk, knows what came of this commit. */
+        txn->store->distrusted = txn->store->distrusted || msy_lmdb_status(result) == MESHSYNC_E_IO;
     }
     if (result == EIO || result == MDB_PANIC) {
         __atomic_store_n(&txn->store->unsure, true, __ATOMIC_RELEASE);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <uv.h>
@@ -22,12 +23,28 @@ static meshsync_options case_options(struct api_world *world, const char *path)
     return options;
 }
 
-/* Removes the folder of a node, if there is one. */
-static void case_forget(const char *path)
+static void case_pause(struct api_world *world, bool paused)
 {
+    if (world->source != NULL && world->source->pause != NULL) {
+        world->source->pause(paused);
+    }
+}
+
+/* Removes the folder of a node, if there is one. */
+static void case_forget(struct api_world *world, const char *path)
+{
+    case_pause(world, true);
     if (access(path, F_OK) == 0) {
         api_remove(path);
     }
+    case_pause(world, false);
+}
+
+static void case_unlink(struct api_world *world, const char *path)
+{
+    case_pause(world, true);
+    (void)unlink(path);
+    case_pause(world, false);
 }
 
 /* ---- Nodes ---- */
@@ -56,7 +73,7 @@ static meshsync_status case_open_at(struct api_world *world, const char *path)
 
 static meshsync_status case_open_new(struct api_world *world)
 {
-    case_forget(world->files[0]);
+    case_forget(world, world->files[0]);
     return case_open_at(world, world->files[0]);
 }
 
@@ -130,7 +147,7 @@ static meshsync_status case_on_loop(struct api_world *world)
 
 static meshsync_status case_backup(struct api_world *world)
 {
-    (void)unlink(world->files[1]);
+    case_unlink(world, world->files[1]);
     meshsync_status status = meshsync_node_backup(world->nodes[0], world->files[1], &world->error);
     assert_int_equal(access(world->files[1], F_OK), status == MESHSYNC_OK ? 0 : -1);
     return status;
@@ -138,8 +155,27 @@ static meshsync_status case_backup(struct api_world *world)
 
 static meshsync_status case_restore(struct api_world *world)
 {
-    case_forget(world->files[2]);
+    case_forget(world, world->files[2]);
     return meshsync_restore(world->files[1], world->files[2], &world->error);
+}
+
+/* A store that a failed restore left away is there again for the next. */
+static meshsync_status case_set_aside(struct api_world *world)
+{
+    case_pause(world, true);
+    if (access(world->files[2], F_OK) != 0) {
+        (void)mkdir(world->files[2], 0700);
+    }
+    char path[API_PATH_BYTES_MAX];
+    api_join(path, world->files[2], "data.mdb");
+    if (access(path, F_OK) != 0) {
+        FILE *data = fopen(path, "w");
+        assert_non_null(data);
+        (void)fputs("damaged", data);
+        (void)fclose(data);
+    }
+    case_pause(world, false);
+    return meshsync_set_aside(world->files[2], &world->error);
 }
 
 static meshsync_status case_stats(struct api_world *world)
@@ -530,16 +566,16 @@ static meshsync_status case_bundle(struct api_world *world)
 {
     meshsync_bundle_info info = {.size = sizeof info};
     const char *file = world->files[3];
-    (void)unlink(file);
+    case_unlink(world, file);
     meshsync_status status = meshsync_bundle_request(world->spaces[1], file, &world->error);
-    (void)unlink(file);
+    case_unlink(world, file);
     if (status == MESHSYNC_OK) {
         status = meshsync_bundle_create(world->spaces[0], file, NULL, &info, &world->error);
     }
     if (status == MESHSYNC_OK) {
         status = meshsync_bundle_apply(world->nodes[0], file, &info, &world->error);
     }
-    (void)unlink(file);
+    case_unlink(world, file);
     return status;
 }
 
@@ -586,6 +622,7 @@ const struct api_case api_cases[] = {
     {"meshsync_node_start_on_loop meshsync_node_close_async", case_on_loop},
     {"meshsync_node_backup", case_backup},
     {"meshsync_restore", case_restore},
+    {"meshsync_set_aside", case_set_aside},
     {"meshsync_node_stats", case_stats},
     {"meshsync_version meshsync_build_info meshsync_strerror meshsync_status_name", case_words},
     {"meshsync_space_create meshsync_space_leave", case_space},

@@ -21,11 +21,15 @@ struct api_source {
     void (*off)(void);
     bool (*fired)(void);
     bool (*may)(meshsync_status status); /* May it come out as this? */
+    const char *(*words)(void);          /* NULL, or what failed last. */
+    void (*pause)(bool paused);          /* NULL, or spares what this thread does meanwhile. */
+    bool once;                           /* Not also from then on. */
 };
 
 struct api_world {
     char folder[API_PATH_BYTES_MAX];
     char files[4][API_PATH_BYTES_MAX]; /* For backups, bundles, folders of further nodes. */
+    const struct api_source *source;   /* What fails, or NULL. */
     struct fail_memory *memory;        /* The allocator of all nodes; NULL: the C library's. */
     meshsync_node *nodes[API_WORLD_NODES];
     meshsync_space *spaces[API_WORLD_NODES];
@@ -49,7 +53,7 @@ extern const struct api_case api_cases[];
 extern const uint32_t api_cases_count;
 
 void api_world_open(struct api_world *world, struct fail_memory *memory);
-/* Closes and opens node 0, as after a failure of its disk. */
+/* Closes and opens both nodes, as after a failure of their disks. */
 void api_world_reopen(struct api_world *world);
 /* Verifies both, compares them and what was acknowledged, closes them, opens them again and does
  * the same. */
