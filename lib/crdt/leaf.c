@@ -131,6 +131,13 @@ static uint32_t leaf_crc(meshsync_bytes key, const uint8_t *content, size_t len)
     return msy_crc32c(msy_crc32c(0, key.data, key.len), content, len);
 }
 
+bool msy_leaf_intact(meshsync_bytes key, meshsync_bytes value)
+{
+    return value.len >= LEAF_CRC_BYTES &&
+           msy_get_be32(value.data) ==
+               leaf_crc(key, value.data + LEAF_CRC_BYTES, value.len - LEAF_CRC_BYTES);
+}
+
 meshsync_status msy_leaf_read(struct msy_leaf *leaf, meshsync_bytes key, meshsync_bytes value)
 {
     struct msy_cursor cursor;

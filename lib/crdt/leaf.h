@@ -48,6 +48,8 @@ void msy_leaf_fini(struct msy_leaf *leaf);
 void msy_leaf_reset(struct msy_leaf *leaf);
 /* Entries lend from value. E_STORE_CORRUPT when the checksum (over key and content) fails. */
 meshsync_status msy_leaf_read(struct msy_leaf *leaf, meshsync_bytes key, meshsync_bytes value);
+/* The checksum alone. */
+bool msy_leaf_intact(meshsync_bytes key, meshsync_bytes value);
 /* Appends the stored form. */
 meshsync_status msy_leaf_write(const struct msy_leaf *leaf, meshsync_bytes key,
                                struct msy_buf *out);

@@ -50,6 +50,35 @@ void msy_view_fini(struct msy_view *view)
     view->order_cap = 0;
 }
 
+/* Nothing is at key. Was there something, and its key was damaged? Keys are in order, so it would
+ * stand beside the place where it was looked for, and its checksum covers its key. */
+static meshsync_status view_absent(struct msy_view *view, meshsync_bytes key)
+{
+    struct msy_store_iter *iter = NULL;
+    meshsync_bytes beside;
+    meshsync_bytes value;
+    bool good = true;
+    meshsync_status status = msy_store_iter_open(view->txn, MSY_TABLE_STATE, &iter);
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
+    status = msy_store_seek(iter, key, &beside, &value);
+    if (status == MESHSYNC_OK) {
+        good = msy_leaf_intact(beside, value);
+    }
+    if (status == MESHSYNC_OK || status == MESHSYNC_E_END) {
+        status = msy_store_seek_before(iter, key, &beside, &value);
+    }
+    if (status == MESHSYNC_OK) {
+        good = good && msy_leaf_intact(beside, value);
+    }
+    msy_store_iter_close(iter);
+    if (status == MESHSYNC_OK || status == MESHSYNC_E_END) {
+        return good ? MESHSYNC_E_NOT_FOUND : MESHSYNC_E_STORE_CORRUPT;
+    }
+    return status;
+}
+
 meshsync_status msy_view_value(struct msy_view *view, meshsync_bytes key, meshsync_bytes *value)
 {
     if (view->over != NULL) {
@@ -58,7 +87,8 @@ meshsync_status msy_view_value(struct msy_view *view, meshsync_bytes key, meshsy
             return status;
         }
     }
-    return msy_store_get(view->txn, MSY_TABLE_STATE, key, value);
+    meshsync_status status = msy_store_get(view->txn, MSY_TABLE_STATE, key, value);
+    return status == MESHSYNC_E_NOT_FOUND && view->over == NULL ? view_absent(view, key) : status;
 }
 
 /* A collection without number, because nothing was written to it yet, gets one among the own
