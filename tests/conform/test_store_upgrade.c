@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A store of format 1, whose small tables have no checksums, is read as it is and brought up to date
- * by who opens it for writing; from then on a wrong bit in a value of any table is noticed.
+ * A store of format 1, whose small tables have no checksums, is read as it is and brought up to
+ * date by who opens it for writing; from then on a wrong bit in a value of any table is noticed.
  */
 #include "store_fixture.h"
 
