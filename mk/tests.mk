@@ -18,6 +18,7 @@ TESTS := \
     tests/fault/test_read_fails.c \
     tests/fault/test_store_fails.c \
     tests/fault/test_syscalls.c \
+    tests/history/test_history.c \
     tests/laws/test_schedules.c \
     tests/laws/test_small_scope.c \
     tests/sim/test_scenarios.c \
@@ -66,6 +67,11 @@ TEST_SUPPORT := \
     tests/fault/fail_store.c \
     tests/fault/work.c \
     tests/fault/work_check.c \
+    tests/history/checker.c \
+    tests/history/generate.c \
+    tests/history/history.c \
+    tests/history/judge.c \
+    tests/history/plant.c \
     tests/laws/lab.c \
     tests/laws/lab_check.c \
     tests/laws/model.c \

@@ -315,7 +315,8 @@ def tests_listed(paths):
     """The list of tests is written by hand, so that no test is lost unseen."""
     with open("mk/tests.mk", encoding="utf-8") as file:
         listed = set(re.findall(r"tests/[\w/.-]+\.c", file.read()))
-    kinds = ("tests/unit/", "tests/laws/", "tests/conform/", "tests/sim/", "tests/fault/")
+    kinds = ("tests/unit/", "tests/laws/", "tests/conform/", "tests/sim/", "tests/fault/",
+             "tests/history/")
     there = {path for path in paths if path.startswith(kinds) and path.endswith(".c")}
     for path in sorted(there - listed):
         yield f"{path}:1: tests_listed: not in mk/tests.mk"
