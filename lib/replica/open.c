@@ -126,6 +126,9 @@ static meshsync_status open_space(struct msy_replica *replica, uint32_t number,
         space->own.last.seq = msy_get_be64(value.data + 16);
         memcpy(space->own.last.hash, value.data + 24, 32);
         space->own.ordinal = msy_get_be64(value.data + 56);
+        if (space->own.last.seq - 1 >= MSY_SEQ_MAX) {
+            return MESHSYNC_E_STORE_CORRUPT;
+        }
     } else if (status != MESHSYNC_E_NOT_FOUND) {
         return status;
     }
