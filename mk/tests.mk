@@ -16,6 +16,7 @@ TESTS := \
     tests/fault/test_mesh_fails.c \
     tests/fault/test_power.c \
     tests/fault/test_read_fails.c \
+    tests/fault/test_situations.c \
     tests/fault/test_store_fails.c \
     tests/fault/test_syscalls.c \
     tests/history/test_history.c \

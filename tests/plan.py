@@ -262,7 +262,8 @@ def tsan_wrapper():
 def tsan_tests(context):
     """Not what forks and kills, or stands in front of system calls: TSan cannot follow it, and its
     threads are those of the others."""
-    left_out = ("fault/test_power", "fault/test_kill_syscalls", "fault/test_syscalls")
+    left_out = ("fault/test_power", "fault/test_kill_syscalls", "fault/test_syscalls",
+                "fault/test_situations")
     return [job for job in tests("tsan", timeout_s=1200, wrapper=tsan_wrapper(),
                                  **LESS_TSAN)(context)
             if not job.name.endswith(left_out)]

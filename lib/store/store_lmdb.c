@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -399,6 +400,26 @@ static void lmdb_put_root_back(const struct lmdb_root_page *kept)
     }
 }
 
+/* LMDB says EIO when less was written than it gave, which is how a disk gets full. Whether that was
+ * it, one more page behind the end of the file tells. */
+static int lmdb_why(const struct lmdb_root_page *kept, int result)
+{
+    static const uint8_t page[4096];
+    struct stat file;
+    if (result != EIO || kept->len == 0 || fstat(kept->fd, &file) != 0) {
+        return result;
+    }
+    ssize_t wrote = pwrite(kept->fd, page, sizeof page, file.st_size);
+    int errno_value = errno;
+    /* What stays behind the last page when this fails is in nobody's way. */
+    (void)!ftruncate(kept->fd, file.st_size);
+    if (wrote < 0) {
+        return errno_value == ENOSPC || errno_value == EDQUOT || errno_value == EFBIG ? errno_value
+                                                                                      : EIO;
+    }
+    return wrote < (ssize_t)sizeof page ? ENOSPC : EIO;
+}
+
 static meshsync_status lmdb_commit(struct msy_store_txn *base)
 {
     struct msy_lmdb_txn *txn = lmdb_txn(base);
@@ -417,6 +438,7 @@ static meshsync_status lmdb_commit(struct msy_store_txn *base)
     }
     if (result != MDB_SUCCESS) {
         lmdb_put_root_back(&kept);
+        result = lmdb_why(&kept, result);
         /* What the system still has in memory may not be what is on disk: nothing is built on it.
          * Only an opening, which reads the disk, knows what came of this commit. */
         txn->store->distrusted = txn->store->distrusted || msy_lmdb_status(result) == MESHSYNC_E_IO;
