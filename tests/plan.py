@@ -14,13 +14,15 @@ COVERAGE_BRANCHES_MIN = 84.5
 
 # How much the tests that draw try. Where there is none of these, they have a number of their own,
 # which is that of a check in the plain build; instrumented builds take less of the same.
-LESS_FAILS = {"MESHSYNC_STORE_FAILS": 100, "MESHSYNC_READ_FAILS": 1,
+LESS_FAILS = {"MESHSYNC_HISTORIES": 100, "MESHSYNC_STORE_FAILS": 100,
+              "MESHSYNC_READ_FAILS": 1,
               "MESHSYNC_MESH_FAILS_STRIDE": 15, "MESHSYNC_STRIDE": 25}
 LESS_ASAN = {"MESHSYNC_SCHEDULES": 1500, "MESHSYNC_SEEDS": 60, "MESHSYNC_STEPS": 3,
              "MESHSYNC_DAMAGES": 60,
              "MESHSYNC_POWER_STATES": 60, "MESHSYNC_KILL_STRIDE": 60, **LESS_FAILS}
 LESS_TSAN = {"MESHSYNC_SCHEDULES": 200, "MESHSYNC_SEEDS": 10, "MESHSYNC_STEPS": 2, **LESS_FAILS}
-LESS_COVERAGE = {"MESHSYNC_SCHEDULES": 300, "MESHSYNC_SEEDS": 12, "MESHSYNC_STEPS": 2,
+LESS_COVERAGE = {"MESHSYNC_HISTORIES": 100,
+                 "MESHSYNC_SCHEDULES": 300, "MESHSYNC_SEEDS": 12, "MESHSYNC_STEPS": 2,
                  "MESHSYNC_DAMAGES": 60, "MESHSYNC_STORE_FAILS": 200, "MESHSYNC_READ_FAILS": 1,
                  "MESHSYNC_MESH_FAILS_STRIDE": 5, "MESHSYNC_STRIDE": 25,
                  "MESHSYNC_POWER_STATES": 60, "MESHSYNC_KILL_STRIDE": 60}
@@ -29,9 +31,10 @@ LESS_VALGRIND = {"MESHSYNC_SCHEDULES": 30, "MESHSYNC_SEEDS": 2, "MESHSYNC_STEPS"
 
 # How much the tests that draw try in each plan.
 CHECK = {"MESHSYNC_SCHEDULES": 10000, "MESHSYNC_SEEDS": 300, "MESHSYNC_STEPS": 2,
-         "MESHSYNC_DAMAGES": 400,
+         "MESHSYNC_DAMAGES": 400, "MESHSYNC_HISTORIES": 2000,
          "MESHSYNC_POWER_STATES": 1000, "MESHSYNC_KILLS": 100, "MESHSYNC_KILL_STRIDE": 5}
 CAMPAIGN = {"MESHSYNC_SCHEDULES": 20000, "MESHSYNC_SEEDS": 1000, "MESHSYNC_STEPS": 2,
+            "MESHSYNC_HISTORIES": 10000,
             "MESHSYNC_DAMAGES": 5000, "MESHSYNC_STORE_FAILS": 1500, "MESHSYNC_READ_FAILS": 12,
             "MESHSYNC_MESH_FAILS_STRIDE": 1, "MESHSYNC_STRIDE": 1,
             "MESHSYNC_POWER_STATES": 10000, "MESHSYNC_KILLS": 1000, "MESHSYNC_KILL_STRIDE": 1}
@@ -158,8 +161,8 @@ def swarm(seeds, first_seed, timeout_s):
 def long_tests(context):
     """The laws, what fails on purpose, and the simulated meshes but the swarm, which has its own
     stage."""
-    return [job for job in tests("plain", ("fault/", "laws/", "sim/"), 1800, label="more",
-                                 **CAMPAIGN)(context)
+    return [job for job in tests("plain", ("fault/", "history/", "laws/", "sim/"), 1800,
+                                 label="more", **CAMPAIGN)(context)
             if not job.name.endswith(" sim/test_sim")]
 
 
