@@ -15,7 +15,8 @@ enum {
     REACHED_MAX = 80,
     REACHED_SEEDS_MIN = 100, /* From so many on every row must be there, */
     REACHED_SEEDS = 2000,    /* and in a campaign of so many */
-    REACHED_FAULTS = 1000    /* each fault so often; in proportion where there are others. */
+    REACHED_FAULTS = 1000,   /* each fault so often; with fewer seeds */
+    REACHED_PERCENT = 80     /* at least this much of their share: they are drawn. */
 };
 
 struct reached {
@@ -143,6 +144,7 @@ uint32_t reached_report(uint64_t seeds, bool campaign)
         uint64_t least = seeds >= REACHED_SEEDS_MIN ? 1 : 0;
         if (campaign && fault && seeds >= REACHED_SEEDS_MIN) {
             least = seeds * REACHED_FAULTS / REACHED_SEEDS;
+            least = seeds < REACHED_SEEDS ? least * REACHED_PERCENT / 100 : least;
         }
         bool short_of = reached[i].count < least;
         missed += short_of ? 1 : 0;
