@@ -57,7 +57,7 @@ struct msy_store {
     const struct msy_store_ops *ops; /* Static. */
     bool read_only;
     bool suspect; /* Nobody vouches for what the file has. */
-    bool sealed; /* Values of the small tables end with a checksum; see store.c. */
+    bool sealed;  /* Values of the small tables end with a checksum; see store.c. */
 };
 
 struct msy_store_txn {

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fuzz/kit.h"
 #include "meshnode/commands.h"
 #include "meshnode/control.h"
-#include "fuzz/kit.h"
 
 enum { PATH_BYTES = 256, MAP_BYTES = 64 << 20, OUT_BYTES_MAX = 64 << 20 };
 

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fuzz/kit.h"
 #include "meshnode/inputs.h"
 #include "meshnode/rows.h"
-#include "fuzz/kit.h"
 
 enum { PATH_BYTES = 256, MAP_BYTES = 16 << 20, AGAIN_BYTES_MAX = 8 << 20, ROWS_MAX = 2000 };
 
