@@ -36,7 +36,8 @@ static const meshsync_sim_collection collections[] = {
 
 /* A client, which does one thing after the other. */
 struct session {
-    uint32_t txn; /* In the history: that it waits for. */
+    uint32_t number; /* In the history: another one after each unknown outcome. */
+    uint32_t txn;    /* That it waits for. */
     bool waits;
 };
 
@@ -45,6 +46,7 @@ static struct {
     struct history history;
     struct session sessions[SESSIONS_MAX];
     uint32_t nodes;
+    uint32_t sessions_count;
     uint32_t value_next;
     uint64_t seed;
     uint64_t txns, reads, refused, unknown, crashes;
@@ -106,7 +108,7 @@ static void read_key(uint32_t node, uint32_t key)
 static void read_some(uint32_t session)
 {
     uint32_t count = 1 + draw(4);
-    (void)history_begin(&run.history, session, node_of(session), HISTORY_OK);
+    (void)history_begin(&run.history, run.sessions[session].number, node_of(session), HISTORY_OK);
     for (uint32_t i = 0; i < count; i++) {
         read_key(node_of(session), draw(KEYS + SUMS));
     }
@@ -124,7 +126,11 @@ static void answered(void *user, meshsync_status status, const meshsync_token *t
     txn->outcome = status == MESHSYNC_OK            ? HISTORY_OK
                    : status == MESHSYNC_E_CANCELLED ? HISTORY_UNKNOWN
                                                     : HISTORY_FAIL;
-    run.unknown += txn->outcome == HISTORY_UNKNOWN ? 1 : 0;
+    if (txn->outcome == HISTORY_UNKNOWN) {
+        session->number = run.sessions_count;
+        run.sessions_count += 1;
+        run.unknown += 1;
+    }
     run.refused += txn->outcome == HISTORY_FAIL ? 1 : 0;
 }
 
@@ -177,7 +183,7 @@ static void write_some(uint32_t index)
     uint32_t count = 1 + draw(3);
     bool conditional = draw(4) == 0;
     must(meshsync_sim_txn_begin(run.sim, node, &txn), "begin");
-    session->txn = history_begin(&run.history, index, node, HISTORY_UNKNOWN);
+    session->txn = history_begin(&run.history, session->number, node, HISTORY_UNKNOWN);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t key = draw(KEYS + SUMS);
         if ((keys & 1u << key) != 0) {
@@ -259,7 +265,7 @@ static void finish(void)
         fail_msg("seed %" PRIu64 ": %s", run.seed, error.message);
     }
     for (uint32_t node = 0; node < run.nodes; node++) {
-        (void)history_begin(&run.history, 2 * run.nodes + node, node, HISTORY_FINAL);
+        (void)history_begin(&run.history, run.sessions_count + node, node, HISTORY_FINAL);
         for (uint32_t key = 0; key < KEYS + SUMS; key++) {
             read_key(node, key);
         }
@@ -276,6 +282,10 @@ static void run_seed(uint64_t seed)
     run.nodes = 2 + (uint32_t)(seed % (NODES_MAX - 1));
     run.value_next = 1;
     memset(run.sessions, 0, sizeof run.sessions);
+    run.sessions_count = 2 * run.nodes;
+    for (uint32_t i = 0; i < run.sessions_count; i++) {
+        run.sessions[i].number = i;
+    }
     history_clear(&run.history);
     options.seed = seed;
     options.nodes_count = run.nodes;
