@@ -266,9 +266,9 @@ def tsan_wrapper():
 
 def tsan_tests(context):
     """Not what forks and kills, or stands in front of system calls: TSan cannot follow it, and its
-    threads are those of the others."""
+    threads are those of the others. Not the long stories of the simulator, which has no threads."""
     left_out = ("fault/test_power", "fault/test_kill_syscalls", "fault/test_syscalls",
-                "fault/test_situations")
+                "fault/test_situations", "sim/test_scenarios")
     return [job for job in tests("tsan", timeout_s=1200, wrapper=tsan_wrapper(),
                                  **LESS_TSAN)(context)
             if not job.name.endswith(left_out)]
