@@ -332,7 +332,10 @@ static meshsync_status aside_move(const char *folder, int folder_fd, int lock_fd
         return aside_fail(folder, "writer.lock cannot be opened", error);
     }
     if (fcntl(lock_fd, F_OFD_SETLK, &lock) != 0) {
-        return msy_fail(error, MESHSYNC_E_STORE_LOCKED, "%.120s: it is open for writing", folder);
+        return errno == EAGAIN || errno == EACCES
+                   ? msy_fail(error, MESHSYNC_E_STORE_LOCKED, "%.120s: it is open for writing",
+                              folder)
+                   : aside_fail(folder, "writer.lock cannot be locked", error);
     }
     while (taken == 0 && number < ASIDE_COUNT_MAX) {
         number += 1;

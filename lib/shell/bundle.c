@@ -146,7 +146,7 @@ static meshsync_status bundle_next(struct bundle *bundle, uint8_t *type, meshsyn
 static meshsync_status bundle_base(struct bundle *base, const char *path, const uint8_t *space)
 {
     uint8_t type = 0;
-    meshsync_bytes content;
+    meshsync_bytes content = {NULL, 0};
     struct msy_tips tips;
     struct msy_tip tip;
     base->file.what = "the base";
@@ -453,7 +453,7 @@ static meshsync_status bundle_read_all(struct bundle *bundle, const meshsync_spa
 {
     struct msy_work *work = NULL;
     uint8_t type = 0;
-    meshsync_bytes content;
+    meshsync_bytes content = {NULL, 0};
     meshsync_status status = bundle_next(bundle, &type, &content);
     while (status == MESHSYNC_OK) {
         if (type == MSY_MESSAGE_CHANGES) {
