@@ -66,9 +66,9 @@ static meshsync_status check_read(int fd, void *bytes, size_t len, uint64_t from
             return msy_fail_errno(error, MESHSYNC_E_IO, errno, "the data cannot be read");
         }
         if (got == 0) {
+            const unsigned long long end = from + done;
             return msy_fail(error, MESHSYNC_E_STORE_CORRUPT,
-                            "the file ends at %llu, where a page should be",
-                            (unsigned long long)(from + done));
+                            "the file ends at %llu, where a page should be", end);
         }
         done += (size_t)got;
     }
@@ -448,6 +448,7 @@ meshsync_status msy_lmdb_check_pages(struct msy_alloc *alloc, int fd, meshsync_e
 {
     struct msy_page_root roots[2];
     struct msy_lmdb_file file;
+    memset(roots, 0, sizeof roots);
     meshsync_status status = check_roots(fd, &file, roots, error);
     if (status != MESHSYNC_OK) {
         return status;

@@ -12,7 +12,8 @@ enum { MARK_BYTES = 52, MARK_CRC_AT = 48 };
 
 static void mark_make(const struct msy_lmdb_file *file, uint8_t mark[MARK_BYTES])
 {
-    memcpy(mark, "mclean\0\1", 8);
+    static const uint8_t words[8] = {'m', 'c', 'l', 'e', 'a', 'n', 0, 1};
+    memcpy(mark, words, sizeof words);
     msy_put_be64(mark + 8, (uint64_t)file->stat.st_ino);
     msy_put_be64(mark + 16, (uint64_t)file->stat.st_size);
     msy_put_be64(mark + 24, (uint64_t)file->stat.st_mtim.tv_sec);
