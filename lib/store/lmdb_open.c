@@ -181,6 +181,21 @@ static meshsync_status open_sync_names(const struct opening *opening)
     return status;
 }
 
+/* So with the data: the newest root may be one whose writer was killed before it was synced. The
+ * next commit writes on pages of the root that this one replaced, which is then what is left after
+ * a power cut. */
+static meshsync_status open_sync_data(const struct opening *opening)
+{
+    int fd = openat(opening->dir_fd, OPEN_DATA_NAME, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return open_fail_errno(opening, errno, "open " OPEN_DATA_NAME " to sync it");
+    }
+    int synced = fdatasync(fd);
+    int sync_errno = errno;
+    (void)close(fd); /* Nothing was written through it. */
+    return synced == 0 ? MESHSYNC_OK : open_fail_errno(opening, sync_errno, "sync " OPEN_DATA_NAME);
+}
+
 /* The lock of an open file description: unlike a lock of the process it is not lost when any other
  * descriptor of the file is closed. It ends with the process, however that ends. */
 static meshsync_status open_lock(struct opening *opening)
@@ -475,6 +490,9 @@ meshsync_status msy_store_open_lmdb(const struct msy_store_options *options, str
     }
     if (status == MESHSYNC_OK && !options->read_only) {
         status = open_sync_names(&opening);
+    }
+    if (status == MESHSYNC_OK && !options->read_only) {
+        status = open_sync_data(&opening);
     }
     if (status == MESHSYNC_OK) {
         status = open_check_data(&opening);

@@ -357,6 +357,19 @@ static int32_t made_at(const struct disk *disk)
     return disk_events_count(disk);
 }
 
+/* What is special about a kill is what it leaves of the making of a node, and a root that is
+ * written but not yet synced: the next opening builds on it. */
+static int32_t moment_of(const struct story *story, uint64_t state, int way,
+                         struct disk_random *random)
+{
+    if (way == KILLED_AND_CUT && state % 16 == 15) {
+        return story->commits[disk_draw(random, (uint64_t)story->commits_count)].at + 1;
+    }
+    int32_t end = way == KILLED_AND_CUT && state % 32 == 7 ? made_at(story->disk)
+                                                           : disk_events_count(story->disk);
+    return (int32_t)disk_draw(random, (uint64_t)end + 1);
+}
+
 /* In a child, since a damaged store may end the process that reads it. Where the record itself is
  * gone on with, the child does nothing else. */
 static void child_states(const struct story *story, uint64_t from, uint64_t to, int way)
@@ -366,11 +379,7 @@ static void child_states(const struct story *story, uint64_t from, uint64_t to, 
         struct disk_random random = {seed * 1000003 + state * 2};
         (void)disk_draw(&random, 2);
         __atomic_store_n(&tally->at, state, __ATOMIC_SEQ_CST);
-        /* What is special about a kill is what it leaves of the making of a node. */
-        int32_t made = way == KILLED_AND_CUT && state % 16 == 7 ? made_at(story->disk)
-                                                                : disk_events_count(story->disk);
-        uint64_t places = (uint64_t)made + 1;
-        look_at(story, state, (int32_t)disk_draw(&random, places), way, &random);
+        look_at(story, state, moment_of(story, state, way, &random), way, &random);
     }
     _exit(0);
 }
