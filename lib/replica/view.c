@@ -170,12 +170,22 @@ static meshsync_status view_room(struct msy_view *view, uint32_t count)
     return MESHSYNC_OK;
 }
 
+/* What the record of this number says of its change. That it is this number's and no other's is
+ * seen in the index: a checksum over the whole record would cost as much as its change is long. */
 static meshsync_status view_header(struct msy_view *view, uint64_t lsn)
 {
     struct msy_record record;
+    uint64_t indexed = 0;
     meshsync_status status = msy_history_record_raw(view->txn, lsn, &record);
     if (status == MESHSYNC_OK) {
-        return msy_control_header(&record, &view->header);
+        status = msy_control_header(&record, &view->header);
+    }
+    if (status == MESHSYNC_OK) {
+        status = msy_history_find(view->txn, view->space, &view->header.actor, view->header.seq,
+                                  record.hash, &indexed);
+    }
+    if (status == MESHSYNC_OK && indexed != lsn) {
+        status = MESHSYNC_E_STORE_CORRUPT;
     }
     return status == MESHSYNC_E_NOT_FOUND ? MESHSYNC_E_STORE_CORRUPT : status;
 }
