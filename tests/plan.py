@@ -275,15 +275,18 @@ def tsan_tests(context):
 
 
 def fuzz(context):
+    """With one seed, so that a campaign that failed can be repeated; a soak draws new ones."""
     jobs = []
     seconds = int(os.environ.get("FUZZ_SECONDS", "60"))
+    seed = int(os.environ.get("FUZZ_SEED", "1"))
     for program in context.lines_of("fuzz", "fuzz-list"):
         name = os.path.basename(program)[len("fuzz_"):]
         found, crashes = f"{BUILD}/fuzz/corpus/{name}", f"{BUILD}/fuzz/artifacts/{name}-"
         os.makedirs(found, exist_ok=True)
         os.makedirs(os.path.dirname(crashes), exist_ok=True)
         kept = [path for path in (f"tests/fuzz/corpus/{name}",) if os.path.isdir(path)]
-        argv = [program, found, *kept, f"-max_total_time={seconds}", "-timeout=25",
+        argv = [program, found, *kept, f"-max_total_time={seconds}", f"-seed={seed}",
+                "-timeout=25",
                 "-rss_limit_mb=3000", f"-artifact_prefix={crashes}", "-print_final_stats=1",
                 "-verbosity=0"]
         jobs.append(Job(f"fuzz {name}", argv, seconds * 3 + 120, environment_of("fuzz")))

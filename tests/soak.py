@@ -66,6 +66,7 @@ def round_stages(seed, share):
 
     def fuzzers(context):
         os.environ["FUZZ_SECONDS"] = str(more("fuzz_seconds"))
+        os.environ["FUZZ_SEED"] = str(1 + seed % 2 ** 31)  # 0 would mean the time of day.
         return plan.fuzz(context) if shutil.which("clang") else []
 
     yield plan.Stage(plan.swarm(more("swarm"), seed, 3600))
