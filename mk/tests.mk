@@ -31,6 +31,7 @@ TESTS := \
     tests/unit/api/test_embedding.c \
     tests/unit/api/test_feed.c \
     tests/unit/api/test_merge.c \
+    tests/unit/api/test_names.c \
     tests/unit/api/test_open.c \
     tests/unit/api/test_options.c \
     tests/unit/api/test_pair.c \
@@ -44,6 +45,7 @@ TESTS := \
     tests/unit/base/test_report.c \
     tests/unit/clock/test_clock.c \
     tests/unit/crdt/test_leaf.c \
+    tests/unit/mesh/test_beacon.c \
     tests/unit/mesh/test_hostile.c \
     tests/unit/mesh/test_mesh.c \
     tests/unit/mesh/test_message.c \

@@ -27,6 +27,8 @@ enum cli_option {
     CLI_OPT_VERBOSE,
     CLI_OPT_LISTEN,
     CLI_OPT_PEER,
+    CLI_OPT_LAN,
+    CLI_OPT_LAN_GROUP,
     CLI_OPT_AS,
     CLI_OPT_ERASE,
     CLI_OPT_EXPIRES,

@@ -127,6 +127,22 @@ static int run_say_listening(struct cli_context *ctx, struct run_log *log, const
     return json_line(ctx, line) ? CLI_EXIT_DONE : no_memory(ctx);
 }
 
+static int run_lan(struct cli_context *ctx, struct run_log *log)
+{
+    meshsync_error error = {.status = MESHSYNC_OK};
+    const char *interface = cli_text(&ctx->args, CLI_OPT_LAN);
+    const char *group = cli_text(&ctx->args, CLI_OPT_LAN_GROUP);
+    if (interface == NULL) {
+        return group == NULL
+                   ? CLI_EXIT_DONE
+                   : cli_fail(ctx, MESHSYNC_E_INVALID, "--lan-group says nothing without --lan");
+    }
+    run_note(log, "looking for nodes on the local network");
+    bool all = strcmp(interface, "all") == 0;
+    meshsync_status status = meshsync_node_lan(ctx->node, group, all ? NULL : interface, &error);
+    return status == MESHSYNC_OK ? CLI_EXIT_DONE : cli_error(ctx, status, &error);
+}
+
 static int run_connect(struct cli_context *ctx, struct run_log *log)
 {
     meshsync_error error = {.status = MESHSYNC_OK};
@@ -147,7 +163,7 @@ static int run_connect(struct cli_context *ctx, struct run_log *log)
             return cli_error(ctx, status, &error);
         }
     }
-    return CLI_EXIT_DONE;
+    return run_lan(ctx, log);
 }
 
 static void run_say_ready(struct cli_context *ctx)

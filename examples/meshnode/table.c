@@ -33,8 +33,10 @@ static const char watch_details[] =
 
 static const char run_details[] =
     "Port 0 lets the system choose. Without --listen this node dials others but nobody can dial\n"
-    "it. SIGTERM and SIGINT finish what is being written and stop. -v logs one line per event on\n"
-    "standard error.\n";
+    "it. --lan finds nodes of the same spaces on the local network, by multicast; others cannot "
+    "read\n"
+    "which spaces are told. SIGTERM and SIGINT finish what is being written and stop. -v logs one\n"
+    "line per event on standard error.\n";
 
 static const char bundle_details[] =
     "Without --since everything is written. --since names a bundle that the other node made (with\n"
@@ -59,8 +61,9 @@ static const struct cli_command commands[] = {
     {"version", "", "Print the versions of meshnode and its parts", NULL, 0, CLI_LOCAL, 0, 0,
      cmd_version},
     {"run", "", "Put the node on the network until it is told to stop", run_details,
-     CLI_BIT(CLI_OPT_LISTEN) | CLI_BIT(CLI_OPT_PEER) | CLI_BIT(CLI_OPT_VERBOSE), CLI_LOCAL, 0, 0,
-     cmd_run},
+     CLI_BIT(CLI_OPT_LISTEN) | CLI_BIT(CLI_OPT_PEER) | CLI_BIT(CLI_OPT_LAN) |
+         CLI_BIT(CLI_OPT_LAN_GROUP) | CLI_BIT(CLI_OPT_VERBOSE),
+     CLI_LOCAL, 0, 0, cmd_run},
     {"peers", "", "Each peer: id, address, state, round-trip time, lag", NULL, 0, CLI_RUNNING, 0, 0,
      cmd_peers},
     {"space create", "NAME", "Found a space", NULL, 0, CLI_WRITES | CLI_CREATES, 1, 1,

@@ -33,6 +33,31 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_node_listen(meshsync_no
                                                                      char *bound,
                                                                      meshsync_error *error);
 
+/** Where nodes of a local network look for each other, unless told otherwise. */
+#define MESHSYNC_LAN_GROUP "239.255.77.83:17483"
+
+/**
+ * Look for nodes of the same spaces on the local network, by IPv4 multicast, from now on. Beacons
+ * tell where this node listens; only who knows a space in common can read that, others see random
+ * bytes and a rounded number of spaces. Nodes that are found are dialled while there are few
+ * peers. Off unless this is called; ends with the node. The node must have been started.
+ *
+ * @param[in] group      "a.b.c.d:port", a multicast group; NULL: MESHSYNC_LAN_GROUP.
+ * @param[in] interface  The address of the one interface to use; NULL: all that can multicast,
+ *                       those that come later included, and not loopback.
+ *
+ * @retval MESHSYNC_OK
+ * @retval MESHSYNC_E_INVALID   No group, or no address.
+ * @retval MESHSYNC_E_STATE     Not started, closing, or done already.
+ * @retval MESHSYNC_E_RESOURCE  The system refused; @p error says why.
+ * @threads Any. Does not block.
+ * @since 0.1
+ */
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_node_lan(meshsync_node *node,
+                                                                  const char *group,
+                                                                  const char *interface,
+                                                                  meshsync_error *error);
+
 /**
  * Dial a peer, and again whenever it is not there, with jittered back-off. Addresses at which a
  * peer was reached are remembered in the folder, and dialled again after a restart.

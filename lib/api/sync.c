@@ -22,6 +22,16 @@ meshsync_status meshsync_node_listen(meshsync_node *node, const char *address, c
                                  : status;
 }
 
+meshsync_status meshsync_node_lan(meshsync_node *node, const char *group, const char *interface,
+                                  meshsync_error *error)
+{
+    meshsync_status status = msy_check_node(node, error);
+    return status == MESHSYNC_OK
+               ? msy_network_lan(&node->network, group != NULL ? group : MESHSYNC_LAN_GROUP,
+                                 interface, error)
+               : status;
+}
+
 static meshsync_status peer_check(meshsync_node *node, const char *address, meshsync_error *error)
 {
     meshsync_status status = msy_check_node(node, error);

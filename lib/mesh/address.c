@@ -141,6 +141,11 @@ meshsync_status msy_mesh_address_add_seed(struct msy_mesh *mesh, const char *tex
     return MESHSYNC_OK;
 }
 
+bool msy_mesh_address_known(struct msy_mesh *mesh, const char *text)
+{
+    return address_find(mesh, text) != NULL;
+}
+
 meshsync_status msy_mesh_address_remove_seed(struct msy_mesh *mesh, const char *text)
 {
     struct msy_mesh_address *address = text == NULL ? NULL : address_find(mesh, text);
@@ -167,6 +172,23 @@ static uint64_t address_backoff(struct msy_mesh *mesh, uint32_t failures)
         mesh->retry_ms_max > MSY_DIAL_BACKOFF_MS_MIN ? mesh->retry_ms_max : MSY_DIAL_BACKOFF_MS_MIN;
     wait_ms = msy_min_u64(wait_ms, most_ms);
     return wait_ms / 2 + msy_prng_below(&mesh->prng, wait_ms / 2 + 1);
+}
+
+void msy_mesh_address_candidate(struct msy_mesh *mesh, const char *text)
+{
+    uint32_t count = 0;
+    if (text == NULL || text[0] == '\0' || strlen(text) >= MSY_ADDRESS_BYTES_MAX ||
+        address_find(mesh, text) != NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < mesh->addresses_count; i++) {
+        count += mesh->addresses[i]->seed || mesh->addresses[i]->has_device ? 0 : 1;
+    }
+    struct msy_mesh_address *address = count < MSY_CANDIDATES_MAX ? address_make(mesh, text) : NULL;
+    if (address != NULL) {
+        address->retry_at_ms = mesh->now_ms + address_backoff(mesh, 0);
+        address_wake(mesh, address->retry_at_ms);
+    }
 }
 
 static void address_dial(struct msy_mesh *mesh, struct msy_mesh_address *address)

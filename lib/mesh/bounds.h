@@ -46,6 +46,14 @@
 /* Addresses of one device, and addresses we are reachable at. */
 #define MSY_DEVICE_ADDRESSES_MAX 4u
 #define MSY_LISTENING_MAX 8u
+/* Addresses whose device is not known yet: from beacons and names. */
+#define MSY_CANDIDATES_MAX 64u
+/* Between beacons on the local network, doubling: at first, while nobody was found, at most, ms. */
+#define MSY_BEACON_MS_MIN 500u
+#define MSY_BEACON_LONELY_MS_MAX 5000u
+#define MSY_BEACON_MS_MAX 60000u
+/* Beacons of unknown senders that are looked at in one second. */
+#define MSY_BEACONS_PER_S_MAX 50u
 /* Notes are gathered this long, ms. */
 #define MSY_NOTE_MS 5u
 /* How long a push may come after its note, between two round trips and these, ms. */

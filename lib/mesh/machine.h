@@ -276,6 +276,12 @@ struct msy_mesh {
     uint64_t submit_next;
     char listening[MSY_LISTENING_MAX][MSY_ADDRESS_BYTES_MAX];
     uint32_t listening_count;
+    uint8_t beacon_nonce[16]; /* Of the beacons that were sent last. */
+    uint32_t beacon_cursor;   /* The first space of the next beacon, when they are many. */
+    uint32_t beacons_count;   /* Looked at since. */
+    uint64_t beacons_since_ms;
+    uint64_t beacon_wait_ms;
+    uint64_t beacon_at_ms;    /* When to send the next. */
     uint64_t reload_at_ms;    /* When to read the list of spaces again, which failed. */
     uint64_t links_at_ms;     /* No link has something to do before. */
     uint64_t spaces_at_ms;    /* No space has. */
@@ -524,10 +530,21 @@ void msy_mesh_address_tell(struct msy_mesh *mesh, struct msy_mesh_link *link);
 meshsync_status msy_mesh_address_on_told(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                          meshsync_bytes content);
 void msy_mesh_address_free(struct msy_mesh *mesh);
+/* Somebody of ours may listen there. Dropped when too many like it are known. */
+void msy_mesh_address_candidate(struct msy_mesh *mesh, const char *text);
+bool msy_mesh_address_known(struct msy_mesh *mesh, const char *text);
 /* Texts: the host of "host:port", is it any address, is it of this machine. */
 size_t msy_mesh_address_host(const char *text);
 bool msy_mesh_address_is_any(const char *text);
 bool msy_mesh_address_is_local(const char *text);
+
+/* --- beacon.c --------------------------------------------------------------------------------- */
+
+void msy_beacon_start(struct msy_mesh *mesh);
+void msy_beacon_due(struct msy_mesh *mesh);
+/* One to be sent from host; nothing when nobody listens there. */
+void msy_beacon_make(struct msy_mesh *mesh, const char *host);
+void msy_beacon_on(struct msy_mesh *mesh, const char *host, meshsync_bytes bytes);
 
 /* --- digest.c --------------------------------------------------------------------------------- */
 

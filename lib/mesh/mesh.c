@@ -56,6 +56,7 @@ meshsync_status msy_mesh_open(const struct msy_mesh_options *options, uint64_t n
     made->links_at_ms = MSY_NEVER;
     made->spaces_at_ms = MSY_NEVER;
     made->addresses_at_ms = MSY_NEVER;
+    made->beacon_at_ms = MSY_NEVER;
     memcpy(made->device, msy_identity_public(options->identity), sizeof made->device);
     made->entropy.fill(made->entropy.user, made->instance, sizeof made->instance);
     uint8_t seed[8];
@@ -166,6 +167,9 @@ static void mesh_due(struct msy_mesh *mesh)
     if (mesh->addresses_at_ms <= mesh->now_ms) {
         msy_mesh_address_due(mesh);
     }
+    if (mesh_rings(mesh, &mesh->beacon_at_ms)) {
+        msy_beacon_due(mesh);
+    }
 }
 
 /* --- events ---------------------------------------------------------------------------------- */
@@ -221,6 +225,10 @@ static meshsync_status mesh_event(struct msy_mesh *mesh, const struct msy_mesh_e
     case MSY_MESH_PEER_REMOVE: return msy_mesh_address_remove_seed(mesh, event->text);
     case MSY_MESH_LISTENING: msy_mesh_address_listening(mesh, event->text); return MESHSYNC_OK;
     case MSY_MESH_STOP: mesh_stop(mesh); return MESHSYNC_OK;
+    case MSY_MESH_FOUND: msy_mesh_address_candidate(mesh, event->text); return MESHSYNC_OK;
+    case MSY_MESH_LAN: msy_beacon_start(mesh); return MESHSYNC_OK;
+    case MSY_MESH_BEACON_FROM: msy_beacon_make(mesh, event->text); return MESHSYNC_OK;
+    case MSY_MESH_BEACON_IN: msy_beacon_on(mesh, event->text, event->bytes); return MESHSYNC_OK;
     }
     return MESHSYNC_E_INVALID;
 }
@@ -246,5 +254,6 @@ meshsync_status msy_mesh_step(struct msy_mesh *mesh, const struct msy_mesh_event
     }
     *timer_at_ms = msy_min_u64(msy_min_u64(mesh->reload_at_ms, mesh->links_at_ms),
                                msy_min_u64(mesh->spaces_at_ms, mesh->addresses_at_ms));
+    *timer_at_ms = msy_min_u64(*timer_at_ms, mesh->beacon_at_ms);
     return status != MESHSYNC_OK ? status : mesh->failed;
 }

@@ -66,7 +66,11 @@ enum msy_mesh_event_type {
     MSY_MESH_PEER_ADD = 10,    /* Dial text, for ever. */
     MSY_MESH_PEER_REMOVE = 11, /* Stop; status of the step: E_NOT_FOUND when it is not dialled. */
     MSY_MESH_LISTENING = 12,   /* We are reachable at text; told to peers. */
-    MSY_MESH_STOP = 13         /* Say goodbye on all sessions and close them. */
+    MSY_MESH_STOP = 13,        /* Say goodbye on all sessions and close them. */
+    MSY_MESH_FOUND = 14,       /* Somebody may listen at text: dialled while there are few peers. */
+    MSY_MESH_LAN = 15,         /* Beacons can be sent and received from now on. */
+    MSY_MESH_BEACON_FROM = 16, /* Answer to BEACON_DUE: make one to be sent from host text. */
+    MSY_MESH_BEACON_IN = 17    /* The datagram bytes came from host text. */
 };
 
 struct msy_mesh_event {
@@ -95,7 +99,9 @@ enum msy_mesh_effect_type {
     MSY_MESH_PEER = 5,   /* Notice: a peer came (status OK) or went (its reason). device. */
     MSY_MESH_SYNCED = 6, /* Notice: nothing left to fetch from device in space. */
     MSY_MESH_ALARM = 7,  /* Notice: words in text. */
-    MSY_MESH_HELD = 8    /* Notice: some peer's durable vector grew: look at waits again. */
+    MSY_MESH_HELD = 8,   /* Notice: some peer's durable vector grew: look at waits again. */
+    MSY_MESH_BEACON_DUE = 9, /* Say BEACON_FROM for each host of ours, after this step. */
+    MSY_MESH_BEACON = 10     /* Send bytes as one datagram to the local network. */
 };
 
 /* bytes and text belong to the effects list until it is reset. */

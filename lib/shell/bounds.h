@@ -43,6 +43,12 @@
 #define MSY_LISTENERS_MAX 16u
 #define MSY_ACCEPTS_MAX 16
 #define MSY_LISTEN_PAUSE_MS 200
+/* Interfaces whose local network is looked at. */
+#define MSY_LAN_HOSTS_MAX 16u
+/* Names of peers are looked up again after, in ms; names at once, and addresses taken of one. */
+#define MSY_NAMES_MS 30000
+#define MSY_NAMES_AT_ONCE_MAX 16u
+#define MSY_NAME_ADDRESSES_MAX 64u
 /* Loop: rounds of work in one turn before the loop gets its say again. */
 #define MSY_SETTLE_ROUNDS_MAX 16
 /* Watches: events given in one turn to one of them. */

@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "shell/clock.h"
+#include "shell/lan.h"
 #include "shell/link.h"
 #include "shell/node.h"
 #include "shell/watch.h"
@@ -33,6 +34,7 @@ static void closing_begin(struct msy_network *net)
     net->close_at_ms = msy_clock_mono_ms() + MSY_CLOSE_MS_MAX;
     msy_writer_stop(&net->node->writer);
     msy_listener_close_all(net);
+    msy_lan_close(net);
     msy_network_step(net, &stop);
     for (struct msy_link *link = net->links; link != NULL; link = link->next) {
         msy_link_close(link); /* Those that the machine left open. */
@@ -52,6 +54,7 @@ static void closing_end(struct msy_network *net)
     net_set_open(net, false, false);
     msy_network_take_posts(net);
     msy_listener_close_all(net);
+    msy_lan_close(net);
     msy_network_hang_up(net);
     msy_network_cancel_waits(net);
     msy_watches_end(net);

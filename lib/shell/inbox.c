@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "shell/clock.h"
+#include "shell/lan.h"
 #include "shell/link.h"
 #include "shell/node.h"
 #include "shell/watch.h"
@@ -94,8 +95,16 @@ void msy_network_take_posts(struct msy_network *net)
             msy_node_notice(net->node, MESHSYNC_EVENT_ALARM, 0, NULL,
                             "a listening socket had to be closed: no memory");
         }
+        if (post->lan != NULL && !msy_lan_open(net, post->lan)) {
+            msy_lan_drop(&net->node->alloc, post->lan);
+            msy_node_notice(net->node, MESHSYNC_EVENT_ALARM, 0, NULL,
+                            "the local network is not looked at: no memory");
+        }
         if (good && post->event.type != 0) {
             msy_network_step(net, &post->event);
+        }
+        if (post->event.type == MSY_MESH_PEER_ADD) {
+            net->names_at_ms = 0; /* It may be a name. */
         }
         msy_free(&net->node->alloc, post, post->size);
         post = next;
@@ -118,6 +127,7 @@ void msy_network_drop_posts(struct msy_network *net)
     (void)pthread_mutex_unlock(&net->lock);
     while (post != NULL) {
         struct msy_post *next = post->next;
+        msy_lan_drop(&net->node->alloc, post->lan);
         msy_free(&net->node->alloc, post, post->size);
         post = next;
     }
@@ -279,6 +289,41 @@ meshsync_status msy_network_listen(struct msy_network *net, const char *text, ch
         (void)msy_fail(error, status, "listen: %s", meshsync_strerror(status));
     }
     return status;
+}
+
+/* ---- The local network ---- */
+
+meshsync_status msy_network_lan(struct msy_network *net, const char *group, const char *interface,
+                                meshsync_error *error)
+{
+    struct msy_mesh_event nothing;
+    struct msy_lan *lan = NULL;
+    if (!atomic_load(&net->started)) {
+        return msy_fail(error, MESHSYNC_E_STATE, "lan: the node is not started");
+    }
+    meshsync_status status = msy_lan_bind(&net->node->alloc, group, interface, &lan, error);
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
+    memset(&nothing, 0, sizeof nothing);
+    (void)pthread_mutex_lock(&net->lock);
+    struct msy_post *post = net->open && !net->beacons ? post_new(net, &nothing) : NULL;
+    if (post != NULL) {
+        post->lan = lan;
+        net->beacons = true;
+        inbox_append(net, post);
+        lan = NULL;
+    } else {
+        status = net->open && !net->beacons ? MESHSYNC_E_NO_MEMORY : MESHSYNC_E_STATE;
+    }
+    (void)pthread_mutex_unlock(&net->lock);
+    if (lan != NULL) {
+        msy_lan_drop(&net->node->alloc, lan);
+        return msy_fail(error, status, "lan: %s",
+                        status == MESHSYNC_E_STATE ? "it is looked at already, or the node closes"
+                                                   : meshsync_strerror(status));
+    }
+    return MESHSYNC_OK;
 }
 
 /* ---- Dialling ---- */

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include "shell/clock.h"
+#include "shell/lan.h"
 #include "shell/link.h"
+#include "shell/names.h"
 #include "shell/node.h"
 #include "shell/watch.h"
 
@@ -127,6 +129,16 @@ static void net_perform(struct msy_network *net, const struct msy_mesh_effect *e
         net->waits_due = true;
         msy_board_raise(&node->board);
         return;
+    case MSY_MESH_BEACON_DUE:
+        if (net->lan != NULL) {
+            net->lan->due = true; /* Not within this step. */
+        }
+        return;
+    case MSY_MESH_BEACON:
+        if (net->lan != NULL) {
+            msy_lan_send(net->lan, effect->bytes);
+        }
+        return;
     }
 }
 
@@ -202,6 +214,11 @@ void msy_network_feed(struct msy_network *net)
         struct msy_mesh_event event = {.type = MSY_MESH_PEER_ADD, .text = text};
         msy_network_step(net, &event);
     }
+    if (net->lan != NULL) {
+        struct msy_mesh_event event = {.type = MSY_MESH_LAN};
+        msy_network_step(net, &event);
+    }
+    net->names_at_ms = 0;
 }
 
 /* ---- Settling ---- */
@@ -221,6 +238,12 @@ static void net_timers(struct msy_network *net)
     if (net->waits_at_ms <= now_ms) {
         net->waits_due = true;
     }
+    if (net->names_at_ms <= now_ms && net->phase == MSY_NET_OPEN) {
+        msy_names_due(net);
+    }
+    if (net->lan != NULL && net->lan->due) {
+        msy_lan_round(net);
+    }
 }
 
 static void net_on_timer(uv_timer_t *timer)
@@ -239,6 +262,9 @@ static void net_arm_timer(struct msy_network *net)
     next_ms = links_ms < next_ms ? links_ms : next_ms;
     next_ms = listeners_ms < next_ms ? listeners_ms : next_ms;
     next_ms = net->waits_at_ms < next_ms ? net->waits_at_ms : next_ms;
+    if (net->phase == MSY_NET_OPEN && net->names_at_ms < next_ms) {
+        next_ms = net->names_at_ms;
+    }
     if (net->phase == MSY_NET_CLOSING && net->close_at_ms < next_ms) {
         next_ms = net->close_at_ms;
     }
@@ -298,7 +324,7 @@ static bool net_round(struct msy_network *net)
     if (net->waits_due) {
         msy_network_check_waits(net);
     }
-    return net->dirty != NULL || restart;
+    return net->dirty != NULL || restart || (net->lan != NULL && net->lan->due);
 }
 
 void msy_network_settle(struct msy_network *net)

@@ -27,12 +27,14 @@ enum msy_net_mode {
 
 struct msy_link;
 struct msy_listener;
+struct msy_lan;
 
 /* An event for the mesh machine, or a socket that listens. */
 struct msy_post {
     struct msy_post *next;
     struct msy_mesh_event event; /* event.text, when set, lends from text. */
     int listen_fd;               /* Not -1: poll this socket; event is LISTENING or nothing. */
+    struct msy_lan *lan;         /* Owned; not NULL: to be put on the loop. */
     size_t size;
     char text[];
 };
@@ -60,6 +62,9 @@ struct msy_network {
     uint32_t link_next;     /* Next number of an accepted link, even. */
     struct msy_listener *listeners;
     uint32_t listeners_count;
+    struct msy_lan *lan;    /* Owned; NULL: no beacons. */
+    uint64_t names_at_ms;   /* When to look names up again. */
+    uint32_t names_running; /* Being looked up. */
     struct msy_work *waits; /* Commits that wait for peers. */
     uint64_t waits_at_ms;   /* First deadline of them. */
     bool waits_due;
@@ -89,6 +94,7 @@ struct msy_network {
     struct meshsync_watch *watches_new;
     bool restart;
     bool listened;  /* In this run. */
+    bool beacons;   /* Are wanted. */
     bool committed; /* Watches have something to look at. */
     bool close_wanted;
     bool writer_done;
@@ -118,6 +124,8 @@ void msy_network_resume(struct msy_network *net);
 bool msy_network_await(struct msy_network *net, struct msy_work *work);
 meshsync_status msy_network_listen(struct msy_network *net, const char *text, char *bound,
                                    meshsync_error *error);
+meshsync_status msy_network_lan(struct msy_network *net, const char *group, const char *interface,
+                                meshsync_error *error);
 meshsync_status msy_network_dial(struct msy_network *net, const char *text, meshsync_error *error);
 meshsync_status msy_network_undial(struct msy_network *net, const char *text,
                                    meshsync_error *error);

@@ -318,6 +318,8 @@ static void node_perform(struct msy_sim_node *node, const struct msy_mesh_effect
     msy_put_be32(head + 8, (uint32_t)effect->status);
     msy_sim_trace_add(node->sim, 'E', node->index, head, sizeof head);
     switch (effect->type) {
+    case MSY_MESH_BEACON_DUE:
+    case MSY_MESH_BEACON: return; /* Nobody asked for it: there is no local network. */
     case MSY_MESH_DIAL: msy_sim_net_dial(node, effect->link, effect->text); return;
     case MSY_MESH_SEND:
         msy_sim_trace_add(node->sim, 'S', node->index, effect->bytes.data, effect->bytes.len);

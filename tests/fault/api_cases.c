@@ -94,6 +94,9 @@ static meshsync_status case_start_stop(struct api_world *world)
     if (status == MESHSYNC_OK) {
         status = meshsync_node_listen(node, "127.0.0.1:0", bound, &world->error);
     }
+    if (status == MESHSYNC_OK) {
+        status = meshsync_node_lan(node, NULL, "127.0.0.1", &world->error);
+    }
     (void)meshsync_node_close(node);
     return status;
 }
@@ -615,7 +618,7 @@ const struct api_case api_cases[] = {
     {"meshsync_options_init meshsync_options_set", case_options_set},
     {"meshsync_node_open meshsync_node_close meshsync_node_id", case_open_new},
     {"meshsync_node_open", case_open_again},
-    {"meshsync_node_start meshsync_node_listen", case_start_stop},
+    {"meshsync_node_start meshsync_node_listen meshsync_node_lan", case_start_stop},
     {"meshsync_node_start_external meshsync_node_fd meshsync_node_timeout_ms "
      "meshsync_node_process",
      case_external},

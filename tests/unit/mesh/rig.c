@@ -276,6 +276,12 @@ static void node_perform(struct rig_node *node, const struct msy_mesh_effect *ef
     case MSY_MESH_SYNCED: node->synced += 1; return;
     case MSY_MESH_ALARM: node->alarms += 1; return;
     case MSY_MESH_HELD: return;
+    case MSY_MESH_BEACON_DUE: node->beacons_due += 1; return;
+    case MSY_MESH_BEACON:
+        assert_true(effect->bytes.len <= sizeof node->beacon);
+        memcpy(node->beacon, effect->bytes.data, effect->bytes.len);
+        node->beacon_len = effect->bytes.len;
+        return;
     }
 }
 

@@ -31,7 +31,9 @@ struct rig_node {
     uint32_t link_next; /* Even. */
     bool failed;        /* Its mesh machine gave up, as it may: a shell would begin it anew. */
     bool deaf;          /* Received changes are not given to the replica, nor answered. */
-    uint32_t alarms, synced, came, went, dialled;
+    uint32_t alarms, synced, came, went, dialled, beacons_due;
+    uint8_t beacon[1024]; /* The last it made. */
+    size_t beacon_len;
     meshsync_status went_status;
 };
 
