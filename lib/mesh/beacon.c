@@ -40,11 +40,10 @@ static uint16_t beacon_port(const struct msy_mesh *mesh, const char *host)
     for (uint32_t i = 0; i < mesh->listening_count; i++) {
         const char *text = mesh->listening[i];
         size_t len = msy_mesh_address_host(text);
-        unsigned port = 0;
-        if (len > 0 &&
+        const unsigned long port = len > 0 ? strtoul(text + len + 1, NULL, 10) : 0;
+        if (len > 0 && port <= UINT16_MAX &&
             (msy_mesh_address_is_any(text) ||
-             (len == strlen(host) && memcmp(text, host, len) == 0)) &&
-            sscanf(text + len, ":%5u", &port) == 1 && port <= UINT16_MAX) {
+             (len == strlen(host) && memcmp(text, host, len) == 0))) {
             return (uint16_t)port;
         }
     }
