@@ -24,6 +24,7 @@ TESTS := \
     tests/laws/test_small_scope.c \
     tests/sim/test_histories.c \
     tests/sim/test_malicious.c \
+    tests/sim/test_meetings.c \
     tests/sim/test_scenarios.c \
     tests/sim/test_sim.c \
     tests/unit/api/test_backup.c \
