@@ -178,8 +178,8 @@ static void a_carrier_between_two(void **state)
     meshsync_sim_free(sim);
 }
 
-/* Of a ring of four only neighbours meet, one pair at a time: what one side of it removes is gone at
- * the other, though another carrier still had it. */
+/* Of a ring of four only neighbours meet, one pair at a time: what one side of it removes is gone
+ * at the other, though another carrier still had it. */
 static void two_ways_around(void **state)
 {
     meshsync_entry entry;
