@@ -142,7 +142,10 @@ static meshsync_status commit_settle(struct msy_commit *at, const struct msy_cha
 static void commit_sign(void *user, meshsync_bytes message,
                         uint8_t signature[MSY_CHANGE_SIGNATURE_BYTES])
 {
-    msy_identity_sign((const struct msy_identity *)user, message, signature);
+    const struct msy_replica *replica = user;
+    msy_identity_sign(replica->identity, message, signature);
+    msy_verified_note(replica->verified, signature, message,
+                      msy_identity_public(replica->identity));
 }
 
 /* Causes other than the own chain. At most the format's cap; the caller has merged before. */
@@ -205,10 +208,8 @@ meshsync_status msy_commit_finish(struct msy_commit *at, struct msy_tip *tip)
     commit_heads(space, header);
     replica->entropy.fill(replica->entropy.user, secret, sizeof secret);
     msy_buf_reset(&replica->hashes);
-    const struct msy_change_seal seal = {.secret = secret,
-                                         .hasher = &replica->hasher,
-                                         .sign = commit_sign,
-                                         .user = (void *)(uintptr_t)replica->identity};
+    const struct msy_change_seal seal = {
+        .secret = secret, .hasher = &replica->hasher, .sign = commit_sign, .user = replica};
     const struct msy_built built = {
         .change = &replica->change, .hashes = &replica->hashes, .hash = hash};
     meshsync_status status = msy_builder_finish(&replica->builder, header, &seal, &built, &error);

@@ -14,7 +14,8 @@ struct verify_log {
     uint8_t space_id[MESHSYNC_SPACE_ID_BYTES];
     meshsync_verify_report *report;
     enum msy_verify_mode mode;
-    bool unsigned_too; /* Signatures are not looked at. */
+    struct msy_verified *verified; /* Lent; may be NULL. */
+    bool unsigned_too;             /* Signatures are not looked at. */
     struct msy_change *change;
     struct msy_buf hashes;
     struct msy_buf message;
@@ -41,7 +42,8 @@ static meshsync_status verify_signature(struct verify_log *at, meshsync_bytes he
     msy_buf_reset(&at->message);
     at->report->signatures += 1;
     meshsync_status status = msy_change_signed_bytes(header_bytes, &at->message);
-    *good = status == MESHSYNC_OK && msy_verify(signature, msy_buf_bytes(&at->message), device);
+    *good = status == MESHSYNC_OK &&
+            msy_verify_once(at->verified, signature, msy_buf_bytes(&at->message), device);
     return status;
 }
 
@@ -361,7 +363,15 @@ static meshsync_status verify_space(struct verify_log *at, meshsync_error *error
 meshsync_status msy_verify_space(struct msy_alloc *alloc, struct msy_store_txn *txn, uint32_t space,
                                  meshsync_verify_report *report, meshsync_error *error)
 {
-    struct verify_log at = {.alloc = alloc, .txn = txn, .space = space, .report = report};
+    return msy_verify_space_once(alloc, txn, space, NULL, report, error);
+}
+
+meshsync_status msy_verify_space_once(struct msy_alloc *alloc, struct msy_store_txn *txn,
+                                      uint32_t space, struct msy_verified *verified,
+                                      meshsync_verify_report *report, meshsync_error *error)
+{
+    struct verify_log at = {
+        .alloc = alloc, .txn = txn, .space = space, .report = report, .verified = verified};
     return verify_space(&at, error);
 }
 

@@ -37,18 +37,36 @@ void msy_verified_free(struct msy_verified *verified)
     }
 }
 
+/* The slot of a signature, and its name; key and signature have fixed lengths, so that no two
+ * triples are the same bytes. */
+static uint8_t *verified_slot(struct msy_verified *verified, uint8_t hash[MSY_HASH_BYTES],
+                              const uint8_t signature[MSY_SIGN_BYTES], meshsync_bytes message,
+                              const uint8_t public_key[MSY_SIGN_PUBLIC_BYTES])
+{
+    const meshsync_bytes parts[] = {
+        {public_key, MSY_SIGN_PUBLIC_BYTES}, {signature, MSY_SIGN_BYTES}, message};
+    msy_hash(hash, MSY_HASH_BYTES, parts, 3);
+    return verified->slots[msy_get_be32(hash) & (verified->slots_count - 1)];
+}
+
+void msy_verified_note(struct msy_verified *verified, const uint8_t signature[MSY_SIGN_BYTES],
+                       meshsync_bytes message, const uint8_t public_key[MSY_SIGN_PUBLIC_BYTES])
+{
+    uint8_t hash[MSY_HASH_BYTES];
+    if (verified != NULL) {
+        uint8_t *slot = verified_slot(verified, hash, signature, message, public_key);
+        memcpy(slot, hash, sizeof hash);
+    }
+}
+
 bool msy_verify_once(struct msy_verified *verified, const uint8_t signature[MSY_SIGN_BYTES],
                      meshsync_bytes message, const uint8_t public_key[MSY_SIGN_PUBLIC_BYTES])
 {
     if (verified == NULL) {
         return msy_verify(signature, message, public_key);
     }
-    /* Key and signature have fixed lengths, so that no two triples are the same bytes. */
-    const meshsync_bytes parts[] = {
-        {public_key, MSY_SIGN_PUBLIC_BYTES}, {signature, MSY_SIGN_BYTES}, message};
     uint8_t hash[MSY_HASH_BYTES];
-    msy_hash(hash, sizeof hash, parts, 3);
-    uint8_t *slot = verified->slots[msy_get_be32(hash) & (verified->slots_count - 1)];
+    uint8_t *slot = verified_slot(verified, hash, signature, message, public_key);
     if (memcmp(slot, hash, sizeof hash) == 0) {
         verified->hits += 1;
         return true;

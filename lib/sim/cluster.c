@@ -147,16 +147,12 @@ static void sim_trace_fold(struct meshsync_sim *sim)
 void msy_sim_trace_add(struct meshsync_sim *sim, uint32_t what, uint32_t node, const void *data,
                        size_t len)
 {
-    meshsync_status status = msy_buf_append_be32(&sim->trace_bytes, what);
-    if (status == MESHSYNC_OK) {
-        status = msy_buf_append_be32(&sim->trace_bytes, node);
-    }
-    if (status == MESHSYNC_OK) {
-        status = msy_buf_append_be64(&sim->trace_bytes, sim->now_us);
-    }
-    if (status == MESHSYNC_OK) {
-        status = msy_buf_append_be32(&sim->trace_bytes, (uint32_t)len);
-    }
+    uint8_t head[20];
+    msy_put_be32(head, what);
+    msy_put_be32(head + 4, node);
+    msy_put_be64(head + 8, sim->now_us);
+    msy_put_be32(head + 16, (uint32_t)len);
+    meshsync_status status = msy_buf_append(&sim->trace_bytes, head, sizeof head);
     const uint8_t *at = data;
     while (len > 0 && status == MESHSYNC_OK) {
         size_t n = len < SIM_TRACE_BYTES ? len : SIM_TRACE_BYTES;

@@ -3,6 +3,14 @@
 
 #include <string.h>
 
+/* What of a key lies in its node: enough to tell most keys apart without a look at them. Those of
+ * nearly all tables begin with four bytes that are the same in all of a space. */
+enum { HINT_HEAD_BYTES = 4, HINT_BYTES = 12 };
+struct treap_hint {
+    uint32_t head; /* Big endian, zeros where the key ends. */
+    uint64_t tail;
+};
+
 /* One key with its value: shared by the copies of its node. */
 struct treap_entry {
     uint32_t refs; /* Atomic. */
@@ -21,7 +29,19 @@ struct msy_treap_node {
     } as;
     struct msy_treap_node *left;
     struct msy_treap_node *right;
+    struct treap_hint hint; /* Of the entry's key. */
 };
+
+static struct treap_hint treap_hint(meshsync_bytes key)
+{
+    uint8_t bytes[HINT_BYTES] = {0};
+    if (key.len >= HINT_BYTES) {
+        memcpy(bytes, key.data, HINT_BYTES);
+    } else if (key.len > 0) {
+        memcpy(bytes, key.data, key.len);
+    }
+    return (struct treap_hint){msy_get_be32(bytes), msy_get_be64(bytes + HINT_HEAD_BYTES)};
+}
 
 static size_t entry_size(const struct treap_entry *entry)
 {
@@ -160,16 +180,35 @@ void msy_treap_drop(struct msy_treap *treap, struct msy_alloc *alloc)
     memset(treap, 0, sizeof *treap);
 }
 
-static int node_compare(const struct msy_treap_node *node, meshsync_bytes key)
+/* A key that is looked for, as nodes are compared with it. */
+struct treap_sought {
+    meshsync_bytes key;
+    struct treap_hint hint;
+};
+
+static struct treap_sought treap_seek(meshsync_bytes key)
 {
-    return msy_bytes_compare(entry_key(node->as.entry), key);
+    return (struct treap_sought){key, treap_hint(key)};
+}
+
+/* Bytes that differ order hints as they order keys; zeros after a key's end come before all. */
+static int node_compare(const struct msy_treap_node *node, const struct treap_sought *sought)
+{
+    if (node->hint.head != sought->hint.head) {
+        return node->hint.head < sought->hint.head ? -1 : 1;
+    }
+    if (node->hint.tail != sought->hint.tail) {
+        return node->hint.tail < sought->hint.tail ? -1 : 1;
+    }
+    return msy_bytes_compare(entry_key(node->as.entry), sought->key);
 }
 
 static struct msy_treap_node *treap_lookup(const struct msy_treap *treap, meshsync_bytes key)
 {
+    const struct treap_sought sought = treap_seek(key);
     struct msy_treap_node *node = treap->root;
     while (node != NULL) {
-        int order = node_compare(node, key);
+        int order = node_compare(node, &sought);
         if (order == 0) {
             return node;
         }
@@ -190,15 +229,15 @@ bool msy_treap_get(const struct msy_treap *treap, meshsync_bytes key, meshsync_b
 
 /* Looking for the least entry that is far enough to the right: may it be left of this one? */
 static bool move_goes_left(enum msy_store_move move, const struct msy_treap_node *node,
-                           meshsync_bytes key)
+                           const struct treap_sought *sought)
 {
     switch (move) {
     case MSY_MOVE_FIRST: return true;
     case MSY_MOVE_LAST: return false;
-    case MSY_MOVE_AT_LEAST: return node_compare(node, key) >= 0;
-    case MSY_MOVE_NEXT: return node_compare(node, key) > 0;
+    case MSY_MOVE_AT_LEAST: return node_compare(node, sought) >= 0;
+    case MSY_MOVE_NEXT: return node_compare(node, sought) > 0;
     case MSY_MOVE_BEFORE:
-    case MSY_MOVE_PREV: return node_compare(node, key) >= 0;
+    case MSY_MOVE_PREV: return node_compare(node, sought) >= 0;
     }
     return false;
 }
@@ -211,11 +250,12 @@ static bool move_is_forward(enum msy_store_move move)
 bool msy_treap_find(const struct msy_treap *treap, enum msy_store_move move, meshsync_bytes key,
                     meshsync_bytes *found_key, meshsync_bytes *value)
 {
+    const struct treap_sought sought = treap_seek(key);
     bool forward = move_is_forward(move);
     const struct msy_treap_node *best = NULL;
     const struct msy_treap_node *node = treap->root;
     while (node != NULL) {
-        bool left = move_goes_left(move, node, key);
+        bool left = move_goes_left(move, node, &sought);
         if (left == forward) {
             best = node; /* It qualifies; a nearer one may follow. */
         }
@@ -241,19 +281,24 @@ static struct msy_treap_node *node_own(struct msy_treap_node **slot, struct msy_
     refs_take(&copy->as.entry->refs);
     copy->left = node_share(node->left);
     copy->right = node_share(node->right);
+    copy->hint = node->hint;
     *slot = copy;
     node_give(node, pool->alloc);
     return copy;
 }
 
-/* Nodes on the way to where key is or would be. */
-static size_t treap_path_count(const struct msy_treap *treap, meshsync_bytes key)
+/* Nodes on the way to where key is or would be; is it there? */
+static size_t treap_path_count(const struct msy_treap *treap, meshsync_bytes key, bool *found)
 {
+    const struct treap_sought sought = treap_seek(key);
     size_t count = 0;
     const struct msy_treap_node *node = treap->root;
+    *found = false;
     while (node != NULL) {
+        int order = node_compare(node, &sought);
         count++;
-        node = node_compare(node, key) > 0 ? node->left : node->right;
+        *found = *found || order == 0;
+        node = order > 0 ? node->left : node->right;
     }
     return count;
 }
@@ -262,9 +307,10 @@ static size_t treap_path_count(const struct msy_treap *treap, meshsync_bytes key
 static struct msy_treap_node **treap_own_path(struct msy_treap *treap, struct msy_treap_pool *pool,
                                               meshsync_bytes key)
 {
+    const struct treap_sought sought = treap_seek(key);
     struct msy_treap_node **slot = &treap->root;
     while (*slot != NULL) {
-        int order = node_compare(*slot, key);
+        int order = node_compare(*slot, &sought);
         if (order == 0) {
             break;
         }
@@ -278,21 +324,22 @@ static struct msy_treap_node **treap_own_path(struct msy_treap *treap, struct ms
 static void treap_insert(struct msy_treap *treap, struct msy_treap_pool *pool,
                          struct treap_entry *entry)
 {
-    meshsync_bytes key = entry_key(entry);
+    const struct treap_sought sought = treap_seek(entry_key(entry));
     struct msy_treap_node **slot = &treap->root;
     while (*slot != NULL && (*slot)->as.entry->priority >= entry->priority) {
         struct msy_treap_node *node = node_own(slot, pool);
-        slot = node_compare(node, key) > 0 ? &node->left : &node->right;
+        slot = node_compare(node, &sought) > 0 ? &node->left : &node->right;
     }
     struct msy_treap_node *rest = *slot;
     struct msy_treap_node *made = pool_take(pool);
     made->as.entry = entry;
+    made->hint = sought.hint;
     *slot = made;
     struct msy_treap_node **less = &made->left;
     struct msy_treap_node **more = &made->right;
     while (rest != NULL) {
         struct msy_treap_node *node = node_own(&rest, pool);
-        if (node_compare(node, key) < 0) {
+        if (node_compare(node, &sought) < 0) {
             *less = node;
             less = &node->right;
             rest = node->right;
@@ -306,30 +353,23 @@ static void treap_insert(struct msy_treap *treap, struct msy_treap_pool *pool,
     *more = NULL;
 }
 
-/* Hangs an entry in place of that of the same key; false when there is none. */
-static bool treap_replace(struct msy_treap *treap, struct msy_treap_pool *pool,
+/* Hangs an entry in place of that of the same key, which is there. */
+static void treap_replace(struct msy_treap *treap, struct msy_treap_pool *pool,
                           struct treap_entry *entry)
 {
-    meshsync_bytes key = entry_key(entry);
-    if (treap_lookup(treap, key) == NULL) {
-        return false;
-    }
-    struct msy_treap_node **slot = treap_own_path(treap, pool, key);
-    if (*slot == NULL) {
-        return false;
-    }
+    struct msy_treap_node **slot = treap_own_path(treap, pool, entry_key(entry));
     struct msy_treap_node *node = node_own(slot, pool);
     treap->bytes -= node->as.entry->value_len;
     treap->bytes += entry->value_len;
     entry_give(node->as.entry, pool->alloc);
     node->as.entry = entry;
-    return true;
 }
 
 meshsync_status msy_treap_put(struct msy_treap *treap, struct msy_treap_pool *pool,
                               meshsync_bytes key, size_t value_len, uint8_t **value)
 {
-    meshsync_status status = pool_fill(pool, treap_path_count(treap, key) + 1);
+    bool found = false;
+    meshsync_status status = pool_fill(pool, treap_path_count(treap, key, &found) + 1);
     if (status != MESHSYNC_OK) {
         return status;
     }
@@ -342,7 +382,9 @@ meshsync_status msy_treap_put(struct msy_treap *treap, struct msy_treap_pool *po
     entry->key_len = key.len;
     entry->value_len = value_len;
     memcpy(entry->bytes, key.data, key.len);
-    if (!treap_replace(treap, pool, entry)) {
+    if (found) {
+        treap_replace(treap, pool, entry);
+    } else {
         treap_insert(treap, pool, entry);
         treap->entries_count++;
         treap->bytes += key.len + value_len;
@@ -391,7 +433,8 @@ meshsync_status msy_treap_del(struct msy_treap *treap, struct msy_treap_pool *po
     if (found == NULL) {
         return MESHSYNC_E_NOT_FOUND;
     }
-    size_t need = treap_path_count(treap, key) + node_join_count(found);
+    bool there = true;
+    size_t need = treap_path_count(treap, key, &there) + node_join_count(found);
     meshsync_status status = pool_fill(pool, need);
     if (status != MESHSYNC_OK) {
         return status;

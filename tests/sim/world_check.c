@@ -13,7 +13,11 @@
 #include "replica/verify.h"
 #include "store/history.h"
 
-enum { WORLD_QUIET_MS = 5000, WORLD_HELD_WAITS_MAX = 60 };
+enum {
+    WORLD_QUIET_MS = 5000,
+    WORLD_HELD_WAITS_MAX = 60,
+    WORLD_VERIFY_EVERY = 8 /* Of so many seeds one has each signature of a node looked at. */
+};
 
 static bool world_read_int(struct world *world, uint32_t node, uint32_t collection, const char *key,
                            int64_t *number, uint32_t *siblings)
@@ -320,7 +324,11 @@ void world_finish(struct world *world)
     for (uint32_t i = world_draw(world, nodes_count); !world_holds(world, one = i % nodes_count);) {
         i += 1;
     }
+    /* Mostly a signature that was made or looked at before is known by all of its bytes. */
+    struct msy_verified *verified = world->sim->verified;
+    world->sim->verified = world->seed % WORLD_VERIFY_EVERY == 0 ? NULL : verified;
     meshsync_status status = meshsync_sim_verify(world->sim, one, &report, &error);
+    world->sim->verified = verified;
     if (status != MESHSYNC_OK) {
         world_fail(world, "verify of node %u: %s", one, error.message);
     }

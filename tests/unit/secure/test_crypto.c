@@ -461,6 +461,15 @@ static void a_signature_is_verified_once(void **state)
         assert_false(msy_dh_public_once(verified, other_key, form));
         assert_false(msy_dh_public_once(verified, public_key, secret));
     }
+    /* What was just signed needs no look; what differs in a bit does, and is refused. */
+    message = bytes_of("own");
+    msy_sign(signature, message, seed);
+    msy_verified_note(verified, signature, message, public_key);
+    msy_verified_note(NULL, signature, message, public_key);
+    assert_true(msy_verify_once(verified, signature, message, public_key));
+    assert_int_equal(msy_verified_hits(verified), 68);
+    signature[40] ^= 1;
+    assert_false(msy_verify_once(verified, signature, message, public_key));
     msy_identity_free(identity);
     msy_verified_free(verified);
     msy_verified_free(NULL);
