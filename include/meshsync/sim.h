@@ -124,6 +124,17 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_dial(meshsync_sim *
                                                                   meshsync_sim_pair pair);
 
 /**
+ * Let a node look at the local network, as meshsync_node_lan() does, also after restarts. All that
+ * look are on one network; a beacon passes where a connection would.
+ *
+ * @retval MESHSYNC_OK
+ * @retval MESHSYNC_E_INVALID  No such node.
+ * @threads The one.
+ * @since 0.1
+ */
+MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_sim_lan(meshsync_sim *sim, uint32_t node);
+
+/**
  * Make one more node, with an empty store, running, that nobody was told of.
  *
  * @param[out] node  Its number.

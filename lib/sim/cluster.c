@@ -237,6 +237,8 @@ static void sim_dispatch(struct meshsync_sim *sim, const struct msy_sim_event *e
             msy_sim_node_anew(node);
         }
         return;
+    case MSY_SIM_BEACON:
+    case MSY_SIM_HEARD: msy_sim_net_on_beacon(sim, event); return;
     case MSY_SIM_CONNECT:
     case MSY_SIM_ANSWER:
     case MSY_SIM_FLOW:
@@ -341,6 +343,16 @@ meshsync_status meshsync_sim_retire(meshsync_sim *sim, uint32_t node)
     sim->stats.nodes_retired += found->retired ? 0 : 1;
     found->retired = true;
     msy_sim_node_stop(found, false);
+    return MESHSYNC_OK;
+}
+
+meshsync_status meshsync_sim_lan(meshsync_sim *sim, uint32_t node)
+{
+    struct msy_sim_node *found = msy_sim_node(sim, node);
+    if (found == NULL) {
+        return MESHSYNC_E_INVALID;
+    }
+    msy_sim_node_look(found);
     return MESHSYNC_OK;
 }
 

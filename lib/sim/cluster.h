@@ -22,6 +22,7 @@ enum {
     MSY_SIM_WORK_MAX = 100000,       /* Waiting at one writer. */
     MSY_SIM_CONNECTIONS_MAX = 8192,  /* At once. */
     MSY_SIM_PORT = 4000,             /* Every node listens there. */
+    MSY_SIM_BEACON_BYTES_MAX = 1024, /* One datagram. */
     MSY_SIM_CONNECT_MS_MAX = 3000    /* A connection that is not answered fails then. */
 };
 
@@ -68,6 +69,9 @@ struct msy_sim_node {
     uint32_t spaces[MESHSYNC_SIM_SPACES_MAX]; /* Local numbers; 0: none. */
     uint32_t space;                           /* Of the chosen space. */
     bool retired;
+    bool on_lan;                              /* It looks at the local network. */
+    uint8_t beacon[MSY_SIM_BEACON_BYTES_MAX]; /* The last it sent. */
+    size_t beacon_len;
     bool anew_due;          /* A machine had no memory. */
     uint64_t commit_us_max; /* 0: of the options. */
     meshsync_sim_protocol protocol;
@@ -188,6 +192,7 @@ void msy_sim_node_anew(struct msy_sim_node *node);
 /* The local number of the chosen space. */
 void msy_sim_node_set_space(struct msy_sim_node *node, uint32_t number);
 void msy_sim_node_timer(struct msy_sim_node *node, uint64_t token);
+void msy_sim_node_look(struct msy_sim_node *node);
 meshsync_status msy_sim_node_dial(struct msy_sim_node *node, uint32_t to);
 /* Finds the local numbers of the spaces in the store. */
 meshsync_status msy_sim_node_find_spaces(struct msy_sim_node *node);
@@ -210,6 +215,9 @@ meshsync_status msy_sim_writer_now(struct msy_sim_node *node, struct msy_replica
 /* net.c: connections. */
 meshsync_status msy_sim_net_init(struct meshsync_sim *sim);
 void msy_sim_net_fini(struct meshsync_sim *sim);
+/* A beacon to all who look at the local network, and what comes of it later. */
+void msy_sim_net_beacon(struct msy_sim_node *node, meshsync_bytes bytes);
+void msy_sim_net_on_beacon(struct meshsync_sim *sim, const struct msy_sim_event *event);
 void msy_sim_net_dial(struct msy_sim_node *node, uint32_t link, const char *text);
 void msy_sim_net_send(struct msy_sim_node *node, uint32_t link, meshsync_bytes bytes);
 void msy_sim_net_close(struct msy_sim_node *node, uint32_t link);

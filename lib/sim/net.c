@@ -128,6 +128,46 @@ static void net_link_down(struct meshsync_sim *sim, const struct msy_sim_end *en
     msy_sim_node_mesh(sim->nodes[end->node], &event);
 }
 
+/* --- beacons ---------------------------------------------------------------------------------- */
+
+void msy_sim_net_beacon(struct msy_sim_node *node, meshsync_bytes bytes)
+{
+    struct meshsync_sim *sim = node->sim;
+    if (bytes.len > sizeof node->beacon) {
+        return; /* The network carries no larger ones. */
+    }
+    memcpy(node->beacon, bytes.data, bytes.len);
+    node->beacon_len = bytes.len;
+    for (uint32_t i = 0; i < sim->nodes_count; i++) {
+        const struct msy_sim_path *path = &sim->paths[node->index][i];
+        const struct msy_sim_node *to = sim->nodes[i];
+        if (to->on_lan && to->up && (i == node->index || !path->cut)) {
+            struct msy_sim_event event = {
+                .type = MSY_SIM_HEARD, .node = i, .life = to->life, .side = node->index};
+            msy_sim_at(sim, &event, net_latency(sim, path));
+        }
+    }
+}
+
+void msy_sim_net_on_beacon(struct meshsync_sim *sim, const struct msy_sim_event *event)
+{
+    struct msy_sim_node *node = sim->nodes[event->node];
+    bool heard = event->type == MSY_SIM_HEARD;
+    const struct msy_sim_node *from = heard ? sim->nodes[event->side] : node;
+    char host[MESHSYNC_ADDRESS_BYTES_MAX];
+    if (!node->up || node->life != event->life) {
+        return;
+    }
+    msy_sim_address(from->index, 0, host, sizeof host);
+    *strrchr(host, ':') = '\0';
+    struct msy_mesh_event said = {.type = heard ? MSY_MESH_BEACON_IN : MSY_MESH_BEACON_FROM,
+                                  .text = host};
+    if (heard) {
+        said.bytes = msy_bytes(from->beacon, from->beacon_len);
+    }
+    msy_sim_node_mesh(node, &said);
+}
+
 void msy_sim_net_dial(struct msy_sim_node *node, uint32_t link, const char *text)
 {
     struct meshsync_sim *sim = node->sim;
@@ -421,6 +461,8 @@ void msy_sim_net_event(struct meshsync_sim *sim, const struct msy_sim_event *eve
     case MSY_SIM_TIMER:
     case MSY_SIM_SECOND:
     case MSY_SIM_ANEW:
+    case MSY_SIM_BEACON:
+    case MSY_SIM_HEARD:
     case MSY_SIM_WRITER: return; /* Not of the network. */
     }
 }

@@ -194,6 +194,21 @@ static void node_tell_dial(struct msy_sim_node *node, uint32_t to)
     msy_sim_node_mesh(node, &event);
 }
 
+static void node_tell_lan(struct msy_sim_node *node)
+{
+    struct msy_mesh_event event = {.type = MSY_MESH_LAN};
+    msy_sim_node_mesh(node, &event);
+}
+
+void msy_sim_node_look(struct msy_sim_node *node)
+{
+    bool looked = node->on_lan;
+    node->on_lan = true;
+    if (node->up && !looked) {
+        node_tell_lan(node);
+    }
+}
+
 meshsync_status msy_sim_node_start(struct msy_sim_node *node, meshsync_error *error)
 {
     char address[MESHSYNC_ADDRESS_BYTES_MAX];
@@ -224,6 +239,9 @@ meshsync_status msy_sim_node_start(struct msy_sim_node *node, meshsync_error *er
     msy_sim_node_mesh(node, &listening);
     for (uint32_t i = 0; i < node->dials_count && node->up; i++) {
         node_tell_dial(node, node->dials[i]);
+    }
+    if (node->on_lan && node->up) {
+        node_tell_lan(node);
     }
     return MESHSYNC_OK;
 }
@@ -310,6 +328,13 @@ static void node_alarm(struct msy_sim_node *node, const char *words)
     }
 }
 
+/* Not within the step that asked for it. */
+static void node_beacon_due(struct msy_sim_node *node)
+{
+    struct msy_sim_event event = {.type = MSY_SIM_BEACON, .node = node->index, .life = node->life};
+    msy_sim_at(node->sim, &event, 1);
+}
+
 static void node_perform(struct msy_sim_node *node, const struct msy_mesh_effect *effect)
 {
     uint8_t head[12];
@@ -318,8 +343,8 @@ static void node_perform(struct msy_sim_node *node, const struct msy_mesh_effect
     msy_put_be32(head + 8, (uint32_t)effect->status);
     msy_sim_trace_add(node->sim, 'E', node->index, head, sizeof head);
     switch (effect->type) {
-    case MSY_MESH_BEACON_DUE:
-    case MSY_MESH_BEACON: return; /* Nobody asked for it: there is no local network. */
+    case MSY_MESH_BEACON_DUE: node_beacon_due(node); return;
+    case MSY_MESH_BEACON: msy_sim_net_beacon(node, effect->bytes); return;
     case MSY_MESH_DIAL: msy_sim_net_dial(node, effect->link, effect->text); return;
     case MSY_MESH_SEND:
         msy_sim_trace_add(node->sim, 'S', node->index, effect->bytes.data, effect->bytes.len);

@@ -201,6 +201,49 @@ static void two_ways_around(void **state)
     meshsync_sim_free(sim);
 }
 
+/* Nobody was told of anybody: beacons on the local network are all they have. One is out of reach
+ * at first, one crashes, one comes later. */
+static void a_local_network(void **state)
+{
+    meshsync_sim_options options;
+    meshsync_error error = {0};
+    uint32_t late = 0;
+    (void)state;
+    meshsync_sim_options_init(&options, sizeof options);
+    options.seed = 13;
+    options.nodes_count = nodes = 5;
+    must(meshsync_sim_new(&options, &sim, &error), &error);
+    must(meshsync_sim_space_create(sim, 0, &error), &error);
+    must(meshsync_sim_collection_create(sim, 0, &collections[0], &error), &error);
+    for (uint32_t i = 0; i < nodes; i++) {
+        const meshsync_sim_pair apart = {i, 4};
+        assert_int_equal(i < 4 ? meshsync_sim_cut(sim, apart) : MESHSYNC_OK, MESHSYNC_OK);
+        assert_int_equal(meshsync_sim_lan(sim, i), MESHSYNC_OK);
+    }
+    for (uint32_t i = 1; i < nodes; i++) {
+        must(meshsync_sim_space_join(sim, i, &error), &error);
+    }
+    assert_int_equal(meshsync_sim_run_for(sim, MEETING_MS), MESHSYNC_OK);
+    put(0, "k", 1);
+    assert_int_equal(meshsync_sim_run_for(sim, MEETING_MS), MESHSYNC_OK);
+    expect(3, "k", 1);
+    assert_false(same(0, 4));
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(meshsync_sim_heal(sim, (meshsync_sim_pair){i, 4}), MESHSYNC_OK);
+    }
+    assert_int_equal(meshsync_sim_crash(sim, 0, MESHSYNC_SIM_POWER), MESHSYNC_OK);
+    must(meshsync_sim_node_add(sim, &late, &error), &error);
+    assert_int_equal(meshsync_sim_lan(sim, late), MESHSYNC_OK);
+    must(meshsync_sim_space_join(sim, late, &error), &error);
+    /* Who knows somebody already beacons once in a minute. */
+    assert_int_equal(meshsync_sim_run_for(sim, 5 * MEETING_MS), MESHSYNC_OK);
+    expect(4, "k", 1);
+    expect(late, "k", 1);
+    must(meshsync_sim_restart(sim, 0, &error), &error);
+    must(meshsync_sim_settle(sim, 5 * MEETING_MS, &error), &error);
+    meshsync_sim_free(sim);
+}
+
 static void write_something(uint32_t node)
 {
     char key[16];
@@ -270,8 +313,8 @@ static void drawn_courses(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_carrier_between_two),
-                                       cmocka_unit_test(two_ways_around),
-                                       cmocka_unit_test(drawn_courses)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_carrier_between_two), cmocka_unit_test(two_ways_around),
+        cmocka_unit_test(a_local_network), cmocka_unit_test(drawn_courses)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
