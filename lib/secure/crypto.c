@@ -11,6 +11,11 @@ meshsync_status msy_crypto_init(void)
     return sodium_init() < 0 ? MESHSYNC_E_RESOURCE : MESHSYNC_OK;
 }
 
+const char *msy_crypto_library(void)
+{
+    return sodium_version_string();
+}
+
 static void crypto_fill(void *user, void *out, size_t n)
 {
     (void)user;

@@ -23,6 +23,8 @@ enum {
 
 /* Idempotent, any thread. */
 meshsync_status msy_crypto_init(void);
+/* Version of libsodium. */
+const char *msy_crypto_library(void);
 /* The system's generator. */
 struct msy_entropy msy_crypto_entropy(void);
 

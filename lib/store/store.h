@@ -60,6 +60,9 @@ struct msy_store_options {
     bool read_only;
 };
 
+/* Version of LMDB. */
+void msy_store_library(int *major, int *minor, int *patch);
+
 /* Each returns E_STORE_LOCKED when another writer (process or handle) has it: an advisory lock file
  * beside the data, with this process's open stores registered by device and inode. E_STORE_CORRUPT
  * when it is no store of ours. */

@@ -695,3 +695,8 @@ const struct msy_store_ops msy_lmdb_ops = {
     .copy = lmdb_copy,
     .sweep_readers = lmdb_sweep_readers,
 };
+
+void msy_store_library(int *major, int *minor, int *patch)
+{
+    (void)mdb_version(major, minor, patch);
+}

@@ -42,6 +42,9 @@ bool msy_mp_bin_copy(struct msy_cursor *cursor, void *out, size_t n);
 /* One whole value; *raw lends its bytes. */
 bool msy_mp_raw(struct msy_cursor *cursor, meshsync_bytes *raw);
 
+/* Version of msgpack-c. */
+const char *msy_mp_library(void);
+
 /* Packing, by msgpack-c into a msy_buf; always canonical. */
 meshsync_status msy_mp_put_nil(struct msy_buf *buf);
 meshsync_status msy_mp_put_bool(struct msy_buf *buf, bool value);

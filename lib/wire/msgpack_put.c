@@ -135,3 +135,8 @@ meshsync_status msy_mp_put_map(struct msy_buf *buf, uint32_t count)
     (void)msgpack_pack_map(&packer, count);
     return target.status;
 }
+
+const char *msy_mp_library(void)
+{
+    return MSGPACK_VERSION; /* What is used of it is in its headers. */
+}
