@@ -59,9 +59,11 @@ TESTS := \
     tests/unit/secure/test_noise.c \
     tests/unit/secure/test_ticket.c \
     tests/unit/shell/test_address.c \
+    tests/unit/shell/test_crew.c \
     tests/unit/shell/test_freeze.c \
     tests/unit/shell/test_node.c \
     tests/unit/shell/test_remember.c \
+    tests/unit/shell/test_steady.c \
     tests/unit/wire/test_msgpack.c \
     tests/unit/wire/test_vectors.c
 TEST_SUPPORT := \

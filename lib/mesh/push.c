@@ -9,7 +9,7 @@
 
 #include "mesh/machine.h"
 
-static const struct msy_hasher push_hasher = {msy_hash, msy_stream};
+static const struct msy_hasher push_hasher = {.hash = msy_hash, .stream = msy_stream};
 
 meshsync_status msy_push_put(struct msy_mesh_link *link, const struct msy_channel *channel,
                              uint32_t flags, meshsync_bytes change)

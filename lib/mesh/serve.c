@@ -145,7 +145,7 @@ static void serve_end(struct msy_mesh *mesh, struct msy_mesh_link *link,
 meshsync_status msy_serve_check(struct msy_mesh *mesh, const struct msy_record *record,
                                 const struct msy_tip *tip)
 {
-    static const struct msy_hasher hasher = {msy_hash, msy_stream};
+    static const struct msy_hasher hasher = {.hash = msy_hash, .stream = msy_stream};
     if (msy_record_sealed(record)) {
         return MESHSYNC_OK;
     }

@@ -22,16 +22,14 @@ meshsync_status msy_apply_digest(struct msy_replica *replica, uint32_t space, ui
     msy_put_be32(nonce + 8, dot->index);
     digest->dirty = true;
     if (add) {
-        msy_lthash_add(&digest->sum, key, nonce);
         digest->entries += 1;
     } else {
         if (digest->entries == 0) { /* The leaf held the dot, but its row does not count it. */
             return MESHSYNC_E_STORE_CORRUPT;
         }
-        msy_lthash_remove(&digest->sum, key, nonce);
         digest->entries -= 1;
     }
-    return MESHSYNC_OK;
+    return msy_writeset_dot(&replica->set, digest, key, nonce, add);
 }
 
 meshsync_status msy_apply_touch(struct msy_replica *replica, struct msy_ws_leaf *leaf,

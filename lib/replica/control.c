@@ -84,7 +84,7 @@ bool msy_control_array(meshsync_bytes payload, meshsync_bytes *array)
 meshsync_status msy_control_header(const struct msy_record *record,
                                    struct msy_change_header *header)
 {
-    static const struct msy_hasher hasher = {msy_hash, msy_stream};
+    static const struct msy_hasher hasher = {.hash = msy_hash, .stream = msy_stream};
     uint8_t hash[MSY_CHANGE_HASH_BYTES];
     meshsync_bytes header_bytes;
     meshsync_bytes body;

@@ -100,7 +100,7 @@ void msy_feed_fini(struct msy_feed_reader *feed)
     msy_buf_fini(&feed->hashes);
 }
 
-static const struct msy_hasher feed_hasher = {msy_hash, msy_stream};
+static const struct msy_hasher feed_hasher = {.hash = msy_hash, .stream = msy_stream};
 
 /* The next change of the space, parsed from a copy of its bytes. E_END. */
 static meshsync_status feed_load(struct msy_feed_reader *feed, struct msy_store_txn *txn)

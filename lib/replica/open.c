@@ -187,6 +187,7 @@ static meshsync_status open_memory(struct msy_replica *replica)
     uint8_t key[16];
     replica->entropy.fill(replica->entropy.user, key, sizeof key);
     msy_writeset_init(&replica->set, replica->alloc, key);
+    replica->set.crew = replica->hasher.crew;
     msy_pending_init(&replica->pending, replica->alloc, key);
     msy_change_init(&replica->change, replica->alloc);
     msy_builder_init(&replica->builder, replica->alloc);
@@ -285,6 +286,7 @@ meshsync_status msy_replica_open(const struct msy_replica_options *options, uint
     replica->verified = options->verified;
     replica->hasher.hash = msy_hash;
     replica->hasher.stream = msy_stream;
+    replica->hasher.crew = options->crew;
     replica->now_ms = now_ms;
     replica->assertions = msy_assert_failures();
     meshsync_status status = open_memory(replica);

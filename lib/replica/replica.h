@@ -7,6 +7,7 @@
 #ifndef MSY_REPLICA_REPLICA_H
 #define MSY_REPLICA_REPLICA_H
 
+#include "base/crew.h"
 #include "base/entropy.h"
 #include "base/log.h"
 #include "clock/dot.h"
@@ -26,6 +27,7 @@ struct msy_replica_options {
     uint64_t clock_ahead_ms_max;
     uint64_t check_entries_max;    /* A store with more is not checked at opening; 0: none is. */
     struct msy_verified *verified; /* May be NULL; lent: shared by the nodes of a simulation. */
+    const struct msy_crew *crew;   /* May be NULL; lent. */
 };
 
 enum msy_replica_event_type {

@@ -30,6 +30,8 @@ void msy_writeset_fini(struct msy_writeset *set)
     msy_free(set->alloc, set->slots, set->slots_cap * sizeof *set->slots);
     msy_free(set->alloc, set->sorted, set->sorted_cap * sizeof *set->sorted);
     msy_free(set->alloc, set->digests, set->digests_cap * sizeof *set->digests);
+    msy_free(set->alloc, set->dots, set->dots_cap * sizeof *set->dots);
+    msy_free(set->alloc, set->parts, MSY_WS_CHUNKS_MAX * sizeof *set->parts);
     msy_arena_fini(&set->arena);
     msy_buf_fini(&set->scratch);
 }
@@ -42,6 +44,7 @@ void msy_writeset_begin(struct msy_writeset *set, struct msy_store_txn *txn)
     }
     set->count = 0;
     set->digests_count = 0;
+    set->dots_count = 0;
     msy_arena_reset(&set->arena);
 }
 
@@ -230,6 +233,102 @@ meshsync_status msy_writeset_digest(struct msy_writeset *set, uint32_t space, ui
     return MESHSYNC_OK;
 }
 
+/* ---- Sums ---- */
+
+static void writeset_sum(struct msy_lthash *sum, const struct msy_ws_dot *dot)
+{
+    if (dot->add) {
+        msy_lthash_add(sum, dot->key, dot->nonce);
+    } else {
+        msy_lthash_remove(sum, dot->key, dot->nonce);
+    }
+}
+
+static uint32_t writeset_chunk_end(const struct msy_writeset *set, uint32_t chunk)
+{
+    uint32_t end = (chunk + 1) * MSY_WS_CHUNK_DOTS;
+    return end < set->dots_count ? end : set->dots_count;
+}
+
+static void writeset_sum_chunk(void *user, uint32_t chunk)
+{
+    struct msy_writeset *set = (struct msy_writeset *)user;
+    const struct msy_ws_dot *first = &set->dots[(size_t)chunk * MSY_WS_CHUNK_DOTS];
+    const struct msy_ws_dot *end = &set->dots[writeset_chunk_end(set, chunk)];
+    struct msy_lthash *part = &set->parts[chunk];
+    set->mixed[chunk] = false;
+    for (const struct msy_ws_dot *dot = first; dot < end; dot++) {
+        set->mixed[chunk] = set->mixed[chunk] || dot->digest != first->digest;
+    }
+    if (set->mixed[chunk]) {
+        return;
+    }
+    memset(part, 0, sizeof *part);
+    for (const struct msy_ws_dot *dot = first; dot < end; dot++) {
+        writeset_sum(part, dot);
+    }
+}
+
+/* The sums of the chunks are begun here and used by writeset_fold; no dot comes in between. */
+static meshsync_status writeset_fold_begin(struct msy_writeset *set)
+{
+    if (set->parts == NULL && set->dots_count > 0) {
+        set->parts =
+            (struct msy_lthash *)msy_new_array(set->alloc, MSY_WS_CHUNKS_MAX, sizeof *set->parts);
+        if (set->parts == NULL) {
+            return MESHSYNC_E_NO_MEMORY;
+        }
+    }
+    msy_crew_start(set->crew, writeset_sum_chunk, set,
+                   (set->dots_count + MSY_WS_CHUNK_DOTS - 1) / MSY_WS_CHUNK_DOTS);
+    return MESHSYNC_OK;
+}
+
+static void writeset_fold(struct msy_writeset *set)
+{
+    msy_crew_finish(set->crew);
+    for (uint32_t chunk = 0; chunk * MSY_WS_CHUNK_DOTS < set->dots_count; chunk++) {
+        uint32_t at = chunk * MSY_WS_CHUNK_DOTS;
+        if (!set->mixed[chunk]) {
+            msy_lthash_join(&set->digests[set->dots[at].digest].sum, &set->parts[chunk]);
+            continue;
+        }
+        for (uint32_t end = writeset_chunk_end(set, chunk); at < end; at++) {
+            writeset_sum(&set->digests[set->dots[at].digest].sum, &set->dots[at]);
+        }
+    }
+    set->dots_count = 0;
+}
+
+meshsync_status msy_writeset_dot(struct msy_writeset *set, const struct msy_ws_digest *digest,
+                                 const uint8_t key[32], const uint8_t nonce[12], bool add)
+{
+    if (set->dots_count == MSY_WS_DOTS_MAX) {
+        meshsync_status status = writeset_fold_begin(set);
+        if (status != MESHSYNC_OK) {
+            return status;
+        }
+        writeset_fold(set);
+    }
+    if (set->dots_count == set->dots_cap) {
+        uint32_t cap = set->dots_cap == 0 ? MSY_WS_CHUNK_DOTS : set->dots_cap * 2;
+        struct msy_ws_dot *grown = (struct msy_ws_dot *)msy_resize(
+            set->alloc, set->dots, set->dots_cap * sizeof *grown, cap * sizeof *grown);
+        if (grown == NULL) {
+            return MESHSYNC_E_NO_MEMORY;
+        }
+        set->dots = grown;
+        set->dots_cap = cap;
+    }
+    struct msy_ws_dot *dot = &set->dots[set->dots_count];
+    memcpy(dot->key, key, sizeof dot->key);
+    memcpy(dot->nonce, nonce, sizeof dot->nonce);
+    dot->digest = (uint32_t)(digest - set->digests);
+    dot->add = add;
+    set->dots_count += 1;
+    return MESHSYNC_OK;
+}
+
 static int writeset_order(const void *a, const void *b)
 {
     const struct msy_ws_leaf *left = *(struct msy_ws_leaf *const *)a;
@@ -291,7 +390,12 @@ meshsync_status msy_writeset_flush_leaves(struct msy_writeset *set)
 
 meshsync_status msy_writeset_flush(struct msy_writeset *set)
 {
-    meshsync_status status = msy_writeset_flush_leaves(set);
+    meshsync_status status = writeset_fold_begin(set);
+    if (status != MESHSYNC_OK) {
+        return status;
+    }
+    status = msy_writeset_flush_leaves(set);
+    writeset_fold(set);
     for (uint32_t i = 0; i < set->digests_count && status == MESHSYNC_OK; i++) {
         struct msy_ws_digest *digest = &set->digests[i];
         uint8_t key[8];

@@ -7,6 +7,7 @@
 #ifndef MSY_REPLICA_WRITESET_H
 #define MSY_REPLICA_WRITESET_H
 
+#include "base/crew.h"
 #include "crdt/leaf.h"
 #include "replica/arena.h"
 #include "secure/crypto.h"
@@ -33,7 +34,19 @@ struct msy_ws_digest {
     struct msy_lthash sum;
 };
 
+/* A dot that is to enter or leave the sum of a collection. */
+struct msy_ws_dot {
+    uint8_t key[32];
+    uint8_t nonce[12];
+    uint32_t digest; /* Its place among the set's digests. */
+    bool add;
+};
+
 enum { MSY_WS_POOL_ROWS = 32, MSY_WS_POOL_LEAVES = 4096 };
+/* Dots that wait for being summed, and how many of them one piece of that work takes: expanding a
+ * dot takes a microsecond, so it is done while the leaves are written, by whoever has time. */
+enum { MSY_WS_DOTS_MAX = 4096, MSY_WS_CHUNK_DOTS = 64 };
+enum { MSY_WS_CHUNKS_MAX = MSY_WS_DOTS_MAX / MSY_WS_CHUNK_DOTS };
 
 struct msy_writeset {
     struct msy_alloc *alloc;
@@ -48,6 +61,11 @@ struct msy_writeset {
     uint32_t sorted_cap;
     struct msy_ws_digest *digests;
     uint32_t digests_count, digests_cap;
+    const struct msy_crew *crew; /* Lent; may be NULL. */
+    struct msy_ws_dot *dots;
+    uint32_t dots_count, dots_cap;
+    struct msy_lthash *parts;      /* A sum for each chunk of dots. */
+    bool mixed[MSY_WS_CHUNKS_MAX]; /* Its dots are of several collections: its sum is not used. */
     uint8_t hash_key[16];
     struct msy_buf scratch;
 };
@@ -64,6 +82,9 @@ meshsync_status msy_writeset_leaf_key(struct msy_writeset *set, meshsync_bytes k
                                       struct msy_ws_leaf **leaf);
 meshsync_status msy_writeset_digest(struct msy_writeset *set, uint32_t space, uint32_t collection,
                                     struct msy_ws_digest **digest);
+/* Adds a dot to the sum of a digest or takes it off, at the latest when the set is flushed. */
+meshsync_status msy_writeset_dot(struct msy_writeset *set, const struct msy_ws_digest *digest,
+                                 const uint8_t key[32], const uint8_t nonce[12], bool add);
 /* The leaf if the batch has read it, else NULL. */
 struct msy_ws_leaf *msy_writeset_cached(const struct msy_writeset *set, meshsync_bytes key);
 /* Writes a leaf that is not in the set, at once. */

@@ -46,6 +46,8 @@ struct msy_lthash {
 };
 void msy_lthash_add(struct msy_lthash *sum, const uint8_t key[32], const uint8_t nonce[12]);
 void msy_lthash_remove(struct msy_lthash *sum, const uint8_t key[32], const uint8_t nonce[12]);
+/* Adds a sum of other elements to a sum. */
+void msy_lthash_join(struct msy_lthash *sum, const struct msy_lthash *other);
 
 void msy_sign(uint8_t signature[MSY_SIGN_BYTES], meshsync_bytes message,
               const uint8_t seed[MSY_SIGN_SEED_BYTES]);

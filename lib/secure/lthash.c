@@ -49,3 +49,13 @@ void msy_lthash_remove(struct msy_lthash *sum, const uint8_t key[32], const uint
         lthash_store(sums + 2 * i, (uint16_t)value);
     }
 }
+
+void msy_lthash_join(struct msy_lthash *sum, const struct msy_lthash *other)
+{
+    uint8_t *restrict sums = sum->sums;
+    const uint8_t *restrict others = other->sums;
+    for (size_t i = 0; i < LTHASH_SUMS; i++) {
+        unsigned value = lthash_load(sums + 2 * i) + (unsigned)lthash_load(others + 2 * i);
+        lthash_store(sums + 2 * i, (uint16_t)value);
+    }
+}

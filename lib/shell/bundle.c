@@ -200,7 +200,7 @@ static meshsync_status bundle_put_vector(struct bundle *bundle)
 /* A record leaves only as the change that it is said to be. */
 static meshsync_status bundle_check(struct bundle *bundle, const struct msy_record *record)
 {
-    static const struct msy_hasher hasher = {msy_hash, msy_stream};
+    static const struct msy_hasher hasher = {.hash = msy_hash, .stream = msy_stream};
     if (msy_record_sealed(record)) {
         return MESHSYNC_OK; /* Its checksum was compared when it was read. */
     }

@@ -356,6 +356,7 @@ static meshsync_status writer_open_machine(struct msy_writer *writer, meshsync_e
         .entropy = node->entropy,
         .log = &node->log,
         .clock_ahead_ms_max = node->options.clock_ahead_ms_max,
+        .crew = &writer->crew.port,
     };
     if (!writer->checked && msy_store_is_suspect(node->store)) {
         options.check_entries_max = MSY_CHECK_ENTRIES_MAX;
@@ -576,7 +577,8 @@ meshsync_status msy_writer_init(struct msy_writer *writer, meshsync_node *node,
     if (writer->events == NULL || writer->works == NULL) {
         return msy_fail(error, MESHSYNC_E_NO_MEMORY, "writer: no memory");
     }
-    return writer_open_machine(writer, error);
+    status = msy_crew_init(&writer->crew, error);
+    return status == MESHSYNC_OK ? writer_open_machine(writer, error) : status;
 }
 
 meshsync_status msy_writer_start(struct msy_writer *writer, meshsync_error *error)
@@ -614,6 +616,7 @@ void msy_writer_fini(struct msy_writer *writer)
     }
     struct msy_alloc *alloc = &writer->node->alloc;
     msy_replica_close(writer->replica);
+    msy_crew_fini(&writer->crew);
     msy_replica_effects_fini(&writer->effects);
     msy_free(alloc, writer->events, MSY_BATCH_COUNT_MAX * sizeof *writer->events);
     msy_free(alloc, writer->works, MSY_BATCH_COUNT_MAX * sizeof(struct msy_work *));

@@ -13,6 +13,7 @@
 
 #include "replica/replica.h"
 #include "shell/bounds.h"
+#include "shell/crew.h"
 
 /* Where a blocked caller waits for its answer; on the caller's stack. */
 struct msy_answer {
@@ -52,6 +53,7 @@ struct msy_writer {
     bool running;
     bool checked; /* The store was opened once: what it has was looked at, as far as needed. */
     _Atomic(pthread_t) self;     /* 0: nobody yet. */
+    struct msy_crew_thread crew; /* Lent to the machine. */
     struct msy_replica *replica; /* Of the thread; NULL: to be opened again. */
     struct msy_replica_effects effects;
     struct msy_replica_event *events; /* Of the batch; owned, as works. */

@@ -8,6 +8,7 @@
 #define MSY_WIRE_CHANGE_H
 
 #include "base/buf.h"
+#include "base/crew.h"
 #include "base/limits.h"
 #include "clock/dot.h"
 
@@ -36,6 +37,7 @@ enum msy_change_flag { MSY_CHANGE_EXPLICIT = 1 };
 struct msy_hasher {
     void (*hash)(uint8_t *out, size_t out_len, const meshsync_bytes *parts, size_t parts_count);
     void (*stream)(uint8_t *out, size_t n, const uint8_t key[32], const uint8_t nonce[12]);
+    const struct msy_crew *crew; /* Lent; NULL: all hashing is done by the caller's thread. */
 };
 
 /* Header of a change. Fixed-size fields are copied; bytes lend from the change. */

@@ -4,7 +4,10 @@
 
 #include "wire/change.h"
 
-enum { SALT_BYTES = 16, SKELETON_FIXED = 13, KILL_BYTES = 36, SMALL_INPUT = 256 };
+enum { SALT_BYTES = 16, SKELETON_FIXED = 13, KILL_BYTES = 36 };
+/* Ops are hashed in chunks, which a crew may share: a power of two, so that each full one is a
+ * subtree. Those with more kills than this wait for the room that their skeleton needs. */
+enum { CHUNK_OPS = 64, CHUNK_KILLS_MAX = 4, CHUNK_ROW_BYTES = MSY_CHANGE_HASH_BYTES + 1 };
 
 static meshsync_bytes hash_text(const char *text)
 {
@@ -63,10 +66,12 @@ static void merkle_join(const struct msy_hasher *hasher, uint8_t *left, const ui
     memcpy(left, joined, sizeof joined);
 }
 
-static void merkle_add(const struct msy_hasher *hasher, struct merkle *tree, const uint8_t *leaf)
+/* The root of the next size leaves; where it starts is a multiple of size, a power of two. */
+static void merkle_add(const struct msy_hasher *hasher, struct merkle *tree, const uint8_t *node,
+                       uint32_t size)
 {
-    memcpy(tree->nodes[tree->depth], leaf, MSY_CHANGE_HASH_BYTES);
-    tree->sizes[tree->depth] = 1;
+    memcpy(tree->nodes[tree->depth], node, MSY_CHANGE_HASH_BYTES);
+    tree->sizes[tree->depth] = size;
     tree->depth += 1;
     while (tree->depth > 1 && tree->sizes[tree->depth - 2] == tree->sizes[tree->depth - 1]) {
         merkle_join(hasher, tree->nodes[tree->depth - 2], tree->nodes[tree->depth - 1]);
@@ -103,19 +108,12 @@ static void hash_put_kill(uint8_t *out, const struct msy_change *change,
     msy_put_be32(out + 32, kill->index);
 }
 
-/* The skeleton of op i into out, which is emptied first. */
-static meshsync_status hash_skeleton(const struct msy_change *change, uint32_t i,
-                                     struct msy_buf *out)
+/* The skeleton of op i into out, which has room for it; its length. */
+static size_t hash_skeleton(const struct msy_change *change, uint32_t i, uint8_t *out)
 {
     const struct msy_op *op = &change->ops[i];
     meshsync_bytes name = change->collections[op->collection];
-    msy_buf_reset(out);
-    meshsync_status status =
-        msy_buf_reserve(out, SKELETON_FIXED + name.len + (size_t)op->kills_count * KILL_BYTES);
-    if (status != MESHSYNC_OK) {
-        return status;
-    }
-    uint8_t *at = out->data;
+    uint8_t *at = out;
     msy_put_be32(at, i);
     msy_put_be32(at + 4, op->kind);
     at[8] = (uint8_t)name.len;
@@ -129,8 +127,7 @@ static meshsync_status hash_skeleton(const struct msy_change *change, uint32_t i
         hash_put_kill(at, change, &change->kills[op->kills_first + k]);
         at += KILL_BYTES;
     }
-    out->len = (size_t)(at - out->data);
-    return MESHSYNC_OK;
+    return (size_t)(at - out);
 }
 
 static void hash_op(const struct msy_hasher *hasher, const struct msy_op *op, const uint8_t *salts,
@@ -149,22 +146,104 @@ static void hash_op(const struct msy_hasher *hasher, const struct msy_op *op, co
     hasher->hash(out, MSY_CHANGE_HASH_BYTES, whole, 4);
 }
 
-/* "root", then per collection its name, count and Merkle root, then the bounds. */
-static meshsync_status hash_root(const struct msy_hasher *hasher, const struct msy_change *change,
-                                 const uint8_t *hashes, struct msy_buf *input, uint8_t *root)
+/* One change being hashed. */
+struct hash_job {
+    const struct msy_hasher *hasher;
+    const struct msy_change *change;
+    const uint8_t *salts; /* Two for each op. */
+    uint8_t *hashes;      /* One for each op. */
+    uint8_t *rows;        /* For each chunk: 1 when all of its ops were hashed, and their root. */
+};
+
+static void hash_one(const struct hash_job *job, uint32_t i, uint8_t *skeleton)
 {
+    size_t len = hash_skeleton(job->change, i, skeleton);
+    hash_op(job->hasher, &job->change->ops[i], job->salts + (size_t)i * 2 * SALT_BYTES,
+            (meshsync_bytes){skeleton, len}, job->hashes + (size_t)i * MSY_CHANGE_HASH_BYTES);
+}
+
+static void hash_chunk(void *user, uint32_t chunk)
+{
+    const struct hash_job *job = (const struct hash_job *)user;
+    const struct msy_change *change = job->change;
+    uint8_t skeleton[SKELETON_FIXED + MESHSYNC_NAME_BYTES_MAX + CHUNK_KILLS_MAX * KILL_BYTES];
+    uint8_t *row = job->rows + (size_t)chunk * CHUNK_ROW_BYTES;
+    struct merkle tree = {.depth = 0};
+    uint32_t first = chunk * CHUNK_OPS;
+    uint32_t end = change->ops_count - first > CHUNK_OPS ? first + CHUNK_OPS : change->ops_count;
+    row[0] = 1;
+    for (uint32_t i = first; i < end; i++) {
+        if (change->ops[i].kills_count > CHUNK_KILLS_MAX) {
+            row[0] = 0;
+            continue;
+        }
+        hash_one(job, i, skeleton);
+    }
+    if (row[0] == 0 || end - first < CHUNK_OPS || change->collections_count != 1) {
+        return;
+    }
+    for (uint32_t i = first; i < end; i++) {
+        merkle_add(job->hasher, &tree, job->hashes + (size_t)i * MSY_CHANGE_HASH_BYTES, 1);
+    }
+    memcpy(row + 1, tree.nodes[0], MSY_CHANGE_HASH_BYTES);
+}
+
+/* What the chunks have left. */
+static meshsync_status hash_rest(const struct hash_job *job, struct msy_buf *input)
+{
+    const struct msy_change *change = job->change;
+    for (uint32_t i = 0; i < change->ops_count; i++) {
+        const struct msy_op *op = &change->ops[i];
+        if (op->kills_count <= CHUNK_KILLS_MAX) {
+            continue;
+        }
+        msy_buf_reset(input);
+        meshsync_status status =
+            msy_buf_reserve(input, SKELETON_FIXED + change->collections[op->collection].len +
+                                       (size_t)op->kills_count * KILL_BYTES);
+        if (status != MESHSYNC_OK) {
+            return status;
+        }
+        hash_one(job, i, input->data);
+    }
+    return MESHSYNC_OK;
+}
+
+/* The ops of one collection; *count of them. */
+static void hash_collection(const struct hash_job *job, uint32_t collection, struct merkle *tree,
+                            uint32_t *count)
+{
+    const struct msy_change *change = job->change;
+    bool only = change->collections_count == 1;
+    *count = 0;
+    for (uint32_t i = 0; i < change->ops_count;) {
+        const uint8_t *row = job->rows + (size_t)(i / CHUNK_OPS) * CHUNK_ROW_BYTES;
+        if (only && i % CHUNK_OPS == 0 && row[0] == 1 && change->ops_count - i >= CHUNK_OPS) {
+            merkle_add(job->hasher, tree, row + 1, CHUNK_OPS);
+            *count += CHUNK_OPS;
+            i += CHUNK_OPS;
+            continue;
+        }
+        if (change->ops[i].collection == collection) {
+            merkle_add(job->hasher, tree, job->hashes + (size_t)i * MSY_CHANGE_HASH_BYTES, 1);
+            *count += 1;
+        }
+        i++;
+    }
+}
+
+/* "root", then per collection its name, count and Merkle root, then the bounds. */
+static meshsync_status hash_root(const struct hash_job *job, struct msy_buf *input, uint8_t *root)
+{
+    const struct msy_hasher *hasher = job->hasher;
+    const struct msy_change *change = job->change;
     msy_buf_reset(input);
     meshsync_status status = msy_buf_append_be32(input, change->collections_count);
     for (uint32_t c = 0; c < change->collections_count && status == MESHSYNC_OK; c++) {
         meshsync_bytes name = change->collections[c];
         struct merkle tree = {.depth = 0};
         uint32_t count = 0;
-        for (uint32_t i = 0; i < change->ops_count; i++) {
-            if (change->ops[i].collection == c) {
-                merkle_add(hasher, &tree, hashes + (size_t)i * MSY_CHANGE_HASH_BYTES);
-                count++;
-            }
-        }
+        hash_collection(job, c, &tree, &count);
         status = msy_buf_append_u8(input, (uint8_t)name.len);
         if (status == MESHSYNC_OK && name.len > 0) {
             status = msy_buf_append(input, name.data, name.len);
@@ -197,26 +276,28 @@ meshsync_status msy_change_op_hashes(const struct msy_hasher *hasher,
     uint8_t key[32];
     struct msy_buf salts;
     struct msy_buf input;
+    uint32_t chunks = (change->ops_count + CHUNK_OPS - 1) / CHUNK_OPS;
     size_t salt_bytes = (size_t)change->ops_count * 2 * SALT_BYTES;
     const meshsync_bytes parts[] = {hash_text("meshsync salts 1"),
                                     {change->secret, MSY_CHANGE_SECRET_BYTES}};
-    msy_buf_init(&salts, change->alloc, (size_t)MSY_CHANGE_OPS_MAX * 2 * SALT_BYTES);
+    msy_buf_init(&salts, change->alloc,
+                 ((size_t)2 * SALT_BYTES + CHUNK_ROW_BYTES) * MSY_CHANGE_OPS_MAX);
     msy_buf_init(&input, change->alloc, (size_t)MSY_CHANGE_KILLS_MAX * KILL_BYTES + (1u << 20));
     hasher->hash(key, sizeof key, parts, 2);
-    meshsync_status status = msy_buf_reserve(&salts, salt_bytes);
+    meshsync_status status = msy_buf_reserve(&salts, salt_bytes + (size_t)chunks * CHUNK_ROW_BYTES);
     if (status == MESHSYNC_OK) {
+        struct hash_job job = {.hasher = hasher,
+                               .change = change,
+                               .salts = salts.data,
+                               .hashes = hashes,
+                               .rows = salts.data + salt_bytes};
         hasher->stream(salts.data, salt_bytes, key, nonce);
-        status = msy_buf_reserve(&input, SMALL_INPUT);
-    }
-    for (uint32_t i = 0; i < change->ops_count && status == MESHSYNC_OK; i++) {
-        status = hash_skeleton(change, i, &input);
+        msy_crew_start(hasher->crew, hash_chunk, &job, chunks);
+        msy_crew_finish(hasher->crew);
+        status = hash_rest(&job, &input);
         if (status == MESHSYNC_OK) {
-            hash_op(hasher, &change->ops[i], salts.data + (size_t)i * 2 * SALT_BYTES,
-                    msy_buf_bytes(&input), hashes + (size_t)i * MSY_CHANGE_HASH_BYTES);
+            status = hash_root(&job, &input, root);
         }
-    }
-    if (status == MESHSYNC_OK) {
-        status = hash_root(hasher, change, hashes, &input, root);
     }
     msy_buf_fini(&input);
     msy_buf_fini(&salts);

@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
 
-static const struct msy_hasher change_hasher = {msy_hash, msy_stream};
+static const struct msy_hasher change_hasher = {.hash = msy_hash, .stream = msy_stream};
 
 /* --- the mutator ----------------------------------------------------------------------------- */
 

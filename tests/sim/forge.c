@@ -13,7 +13,7 @@
 #include "store/history.h"
 #include "wire/msgpack_check.h"
 
-static const struct msy_hasher forge_hasher = {msy_hash, msy_stream};
+static const struct msy_hasher forge_hasher = {.hash = msy_hash, .stream = msy_stream};
 
 static void forge_sign(void *user, meshsync_bytes message,
                        uint8_t signature[MSY_CHANGE_SIGNATURE_BYTES])

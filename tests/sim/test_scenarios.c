@@ -329,7 +329,7 @@ static void test_proof_by_successor(void **state)
     /* The signature is 64 bytes behind the header and the head of a bin. Its hash changes too. */
     size_t at = forge.change.header_bytes.len + 2;
     c[0].bytes[at + 40] ^= 1;
-    msy_change_hash(&(const struct msy_hasher){msy_hash, msy_stream},
+    msy_change_hash(&(const struct msy_hasher){.hash = msy_hash, .stream = msy_stream},
                     msy_bytes(c[0].bytes, forge.change.header_bytes.len), c[0].bytes + at,
                     c[0].tip.hash);
     forge_fork(&forge, &c[0]);

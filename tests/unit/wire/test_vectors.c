@@ -23,7 +23,7 @@
 
 enum { BYTES_MAX = 1 << 20, HEX_MAX = 2 * 65536 + 1, STAMP = 1 << 30 };
 
-static const struct msy_hasher hasher = {msy_hash, msy_stream};
+static const struct msy_hasher hasher = {.hash = msy_hash, .stream = msy_stream};
 static struct msy_alloc alloc;
 
 /* One device that writes a chain of changes with secrets counted up. */
