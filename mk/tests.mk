@@ -20,6 +20,7 @@ TESTS := \
     tests/fault/test_store_fails.c \
     tests/fault/test_syscalls.c \
     tests/history/test_history.c \
+    tests/laws/test_routes.c \
     tests/laws/test_schedules.c \
     tests/laws/test_small_scope.c \
     tests/sim/test_histories.c \

@@ -488,10 +488,12 @@ static meshsync_status receive_split(struct msy_replica *replica, struct msy_spa
     meshsync_status status = MESHSYNC_OK;
     msy_cursor_init(&cursor, delivery);
     *count = 0;
-    while (msy_cursor_left(&cursor) > 0 && *count < items_max && status == MESHSYNC_OK) {
+    while (msy_cursor_left(&cursor) > 0 && status == MESHSYNC_OK) {
         uint32_t len = 0;
         meshsync_bytes bytes;
-        if (!msy_cursor_be32(&cursor, &len) || !msy_cursor_bytes(&cursor, len, &bytes)) {
+        /* All that are whole were counted. */
+        if (*count == items_max || !msy_cursor_be32(&cursor, &len) ||
+            !msy_cursor_bytes(&cursor, len, &bytes)) {
             return MESHSYNC_E_PROTOCOL;
         }
         status = receive_look(replica, space, bytes, &items[*count]);

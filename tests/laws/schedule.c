@@ -9,9 +9,10 @@
 
 #include <cmocka.h>
 
-enum { OPS_MIN = 50, KEYS = 3, FIELDS = 3, VALUE_BYTES_MAX = 1000 };
+enum { KEYS = 3, FIELDS = 3, VALUE_BYTES_MAX = 1000 };
 
 struct lab schedule_lab;
+uint32_t schedule_ops_min = 50;
 
 /* What a schedule does how often; drawn per schedule, so that some do much of few things. */
 struct weights {
@@ -326,7 +327,7 @@ void schedule_play(uint64_t seed)
     uint64_t ops = schedule_lab.reached.ops;
     lab_begin(&schedule_lab, seed, 2 + (uint32_t)(seed % 4));
     weights_draw(&weights);
-    while (schedule_lab.reached.ops < ops + OPS_MIN) {
+    while (schedule_lab.reached.ops < ops + schedule_ops_min) {
         act(&weights);
     }
     if (chance(20)) {

@@ -10,6 +10,8 @@
 
 /* Where schedules run; opened and closed by the program. */
 extern struct lab schedule_lab;
+/* Ops of a schedule; 50 unless changed. */
+extern uint32_t schedule_ops_min;
 
 /* A schedule, whose replicas stay as it left them until lab_end. */
 void schedule_play(uint64_t seed);

@@ -8,12 +8,12 @@
 #include "base/entropy.h"
 
 enum {
-    LARGE_PERCENT = 10, /* Of 3 to 25 nodes; the others have 3 to 8. */
+    LARGE_PERCENT = 5, /* Of 3 to 25 nodes; the others have 3 to 8. */
     SHORT_SLICES = 110,
     SHORT_SLICE_MS_MAX = 120,
     SHORT_SAMPLES = 3,   /* Slices from one to the next. */
-    LONG_OPS_MIN = 1050, /* A few find nobody who can. */
-    LONG_OPS_MORE = 200,
+    LONG_OPS_MIN = 1010, /* A few find nobody who can. */
+    LONG_OPS_MORE = 50,
     LONG_MS_MIN = 3600000,
     LONG_MS_MORE = 600000,
     LONG_SAMPLES = 16,
@@ -183,6 +183,8 @@ static void draft_long(struct schedule_draft *draft)
     uint64_t all_ms = LONG_MS_MIN + draft_below(draft, LONG_MS_MORE);
     uint32_t bursts = 4 + draft_below(draft, 12);
     draft_rates(draft, LONG_RATE_PERCENT);
+    /* Those that have no version in common are the rarest of what must come so often. */
+    draft->rates[TROUBLE_PROTOCOL] += draft->rates[TROUBLE_PROTOCOL] / 2;
     draft->mends_ms_max = LONG_MENDS_MS;
     for (uint32_t i = 0; i < bursts; i++) {
         uint32_t left = ops / bursts + 1;
@@ -220,8 +222,7 @@ void schedule_draw(struct schedule *schedule, uint64_t seed, enum schedule_profi
         draft_long(&draft);
         return;
     }
-    schedule->nodes =
-        3 + draft_below(&draft, draft_below(&draft, 100) < LARGE_PERCENT / 2 ? 23 : 6);
+    schedule->nodes = 3 + draft_below(&draft, draft_below(&draft, 100) < LARGE_PERCENT ? 23 : 6);
     schedule->keepalive_ms = draft_below(&draft, 4) == 0 ? 500 + draft_below(&draft, 9500) : 2000;
     draft_short(&draft);
 }
