@@ -4,9 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <msgpack.h>
 #include <uv.h>
+
+#include "base/buf.h"
 
 /* ---- LMDB alone ---- */
 
@@ -17,17 +20,28 @@ static void bare_ok(int result, const char *what)
     }
 }
 
-void bare_open(struct bare_store *store)
+static void bare_open_env(struct bare_store *store)
 {
     MDB_txn *txn = NULL;
-    kit_folder(store->folder);
     bare_ok(mdb_env_create(&store->env), "mdb_env_create");
-    bare_ok(mdb_env_set_mapsize(store->env, (size_t)8 << 30), "mdb_env_set_mapsize");
+    bare_ok(mdb_env_set_mapsize(store->env, (size_t)32 << 30), "mdb_env_set_mapsize");
     bare_ok(mdb_env_set_maxdbs(store->env, 1), "mdb_env_set_maxdbs");
     bare_ok(mdb_env_open(store->env, store->folder, MDB_NOTLS, 0600), "mdb_env_open");
     bare_ok(mdb_txn_begin(store->env, NULL, 0, &txn), "mdb_txn_begin");
     bare_ok(mdb_dbi_open(txn, "data", MDB_CREATE, &store->table), "mdb_dbi_open");
     bare_ok(mdb_txn_commit(txn), "mdb_txn_commit");
+}
+
+void bare_open(struct bare_store *store)
+{
+    kit_folder(store->folder);
+    bare_open_env(store);
+}
+
+void bare_reopen(struct bare_store *store)
+{
+    mdb_env_close(store->env);
+    bare_open_env(store);
 }
 
 void bare_close(struct bare_store *store)
@@ -52,6 +66,70 @@ void bare_put(struct bare_store *store, MDB_txn *txn, const char *key, const voi
 void bare_commit(MDB_txn *txn)
 {
     bare_ok(mdb_txn_commit(txn), "mdb_txn_commit");
+}
+
+void bare_begin_read(struct bare_store *store, MDB_txn **txn)
+{
+    bare_ok(mdb_txn_begin(store->env, NULL, MDB_RDONLY, txn), "mdb_txn_begin");
+}
+
+void bare_put_checked(struct bare_store *store, MDB_txn *txn, const char *key, const void *value,
+                      size_t value_len)
+{
+    uint8_t checked[4 + KIT_VALUE_BYTES];
+    uint32_t crc = msy_crc32c(msy_crc32c(0, (const uint8_t *)key, strlen(key)),
+                              (const uint8_t *)value, value_len);
+    memcpy(checked, &crc, sizeof crc);
+    memcpy(checked + sizeof crc, value, value_len);
+    bare_put(store, txn, key, checked, sizeof crc + value_len);
+}
+
+static void bare_check(const MDB_val *key, const MDB_val *value)
+{
+    uint32_t crc = 0;
+    const uint8_t *bytes = value->mv_data;
+    memcpy(&crc, bytes, sizeof crc);
+    if (msy_crc32c(msy_crc32c(0, key->mv_data, key->mv_size), bytes + sizeof crc,
+                   value->mv_size - sizeof crc) != crc) {
+        kit_fail("a checksum", "differs");
+    }
+}
+
+void bare_get_checked(struct bare_store *store, MDB_txn *txn, const char *key)
+{
+    MDB_val k = {strlen(key), (void *)(uintptr_t)key};
+    MDB_val v = {0, NULL};
+    bare_ok(mdb_get(txn, store->table, &k, &v), "mdb_get");
+    bare_check(&k, &v);
+}
+
+uint64_t bare_scan_checked(struct bare_store *store)
+{
+    MDB_txn *txn = NULL;
+    MDB_cursor *cursor = NULL;
+    MDB_val k;
+    MDB_val v;
+    uint64_t count = 0;
+    bare_begin_read(store, &txn);
+    bare_ok(mdb_cursor_open(txn, store->table, &cursor), "mdb_cursor_open");
+    while (mdb_cursor_get(cursor, &k, &v, MDB_NEXT) == 0) {
+        bare_check(&k, &v);
+        count++;
+    }
+    mdb_cursor_close(cursor);
+    mdb_txn_abort(txn);
+    return count;
+}
+
+uint64_t bare_disk_bytes(const char *folder)
+{
+    char path[KIT_PATH_BYTES_MAX + 16];
+    struct stat file;
+    (void)snprintf(path, sizeof path, "%s/data.mdb", folder);
+    if (stat(path, &file) != 0) {
+        kit_fail(path, "cannot be looked at");
+    }
+    return (uint64_t)file.st_size;
 }
 
 /* ---- The copy loop ---- */

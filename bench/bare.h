@@ -14,11 +14,21 @@ struct bare_store {
 };
 
 void bare_open(struct bare_store *store);
+void bare_reopen(struct bare_store *store);
 void bare_close(struct bare_store *store);
 void bare_begin(struct bare_store *store, MDB_txn **txn);
 void bare_put(struct bare_store *store, MDB_txn *txn, const char *key, const void *value,
               size_t value_len);
 void bare_commit(MDB_txn *txn);
+/* With the value's checksum in front of it, which the two below compute again and compare. */
+void bare_put_checked(struct bare_store *store, MDB_txn *txn, const char *key, const void *value,
+                      size_t value_len);
+void bare_get_checked(struct bare_store *store, MDB_txn *txn, const char *key);
+/* All entries in order; how many. */
+uint64_t bare_scan_checked(struct bare_store *store);
+void bare_begin_read(struct bare_store *store, MDB_txn **txn);
+/* Bytes of the file that holds the data. */
+uint64_t bare_disk_bytes(const char *folder);
 
 /* Two stores: what is put into the first is sent to the second, which commits and acknowledges. */
 struct bare_pair;

@@ -1,49 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Durable puts at one node against bare LMDB with as many puts in each transaction, in turns. */
+/* Durable puts at one node against bare LMDB, in turns. Each kind of work has stores of its own,
+ * so that those which are compared hold the same keys. */
 #include <stdlib.h>
 #include <string.h>
 
 #include <uv.h>
 
 #include "bare.h"
+#include "own.h"
+
+enum { LOCAL_THREADS = 64, LOCAL_FLIGHTS = 100 };
 
 struct local {
     struct kit_options options;
     struct bare_store bare;
-    char folder[KIT_PATH_BYTES_MAX];
-    meshsync_node *node;
-    meshsync_space *space;
+    struct own_store own;
     uint64_t round;
     uv_sem_t room; /* Asynchronous commits that may still be in flight. */
 };
-
-static void local_put(struct local *local, meshsync_txn *txn, uint64_t number)
-{
-    meshsync_error error = {0};
-    char key[KIT_KEY_BYTES + 1];
-    uint8_t value[KIT_VALUE_BYTES];
-    kit_key(local->round, number, key);
-    kit_value(number, value);
-    meshsync_bytes part = {(const uint8_t *)key, KIT_KEY_BYTES};
-    meshsync_path path = {&part, 1};
-    meshsync_value content = meshsync_value_bytes(value, sizeof value);
-    kit_ok(meshsync_txn_put(txn, "data", &path, &content, NULL, &error), &error, "put");
-}
-
-static double local_batched(struct local *local, uint64_t puts, uint64_t batch)
-{
-    meshsync_error error = {0};
-    double start_s = kit_now_s();
-    for (uint64_t first = 0; first < puts; first += batch) {
-        meshsync_txn *txn = NULL;
-        kit_ok(meshsync_txn_begin(local->space, &txn, &error), &error, "begin");
-        for (uint64_t i = first; i < first + batch; i++) {
-            local_put(local, txn, i);
-        }
-        kit_ok(meshsync_txn_commit(txn, NULL, NULL, &error), &error, "commit");
-    }
-    return (double)puts / (kit_now_s() - start_s);
-}
 
 static double bare_batched(struct local *local, uint64_t puts, uint64_t batch)
 {
@@ -53,12 +27,21 @@ static double bare_batched(struct local *local, uint64_t puts, uint64_t batch)
         char key[KIT_KEY_BYTES + 1];
         uint8_t value[KIT_VALUE_BYTES];
         bare_begin(&local->bare, &txn);
-        for (uint64_t i = first; i < first + batch; i++) {
+        for (uint64_t i = first; i < first + batch && i < puts; i++) {
             kit_key(local->round, i, key);
             kit_value(i, value);
             bare_put(&local->bare, txn, key, value, sizeof value);
         }
         bare_commit(txn);
+    }
+    return (double)puts / (kit_now_s() - start_s);
+}
+
+static double own_batched(struct local *local, uint64_t puts, uint64_t batch)
+{
+    double start_s = kit_now_s();
+    for (uint64_t first = 0; first < puts; first += batch) {
+        own_commit(local->own.space, local->round, first, batch, NULL);
     }
     return (double)puts / (kit_now_s() - start_s);
 }
@@ -72,19 +55,21 @@ static void local_done(void *user, meshsync_status status, const meshsync_token 
     uv_sem_post(&local->room);
 }
 
-/* Plain commits of one put each, as many in flight as a batch has: the writer groups them. */
-static double local_flowing(struct local *local, uint64_t puts, uint64_t in_flight)
+/* Transactions of a batch each, so many in flight; the writer takes them in groups. */
+static double own_flowing(struct local *local, uint64_t puts, uint64_t batch, uint64_t in_flight)
 {
     meshsync_error error = {0};
     if (uv_sem_init(&local->room, (unsigned)in_flight) != 0) {
         kit_fail("uv_sem_init", "failed");
     }
     double start_s = kit_now_s();
-    for (uint64_t i = 0; i < puts; i++) {
+    for (uint64_t first = 0; first < puts; first += batch) {
         meshsync_txn *txn = NULL;
         uv_sem_wait(&local->room);
-        kit_ok(meshsync_txn_begin(local->space, &txn, &error), &error, "begin");
-        local_put(local, txn, i);
+        kit_ok(meshsync_txn_begin(local->own.space, &txn, &error), &error, "begin");
+        for (uint64_t i = first; i < first + batch; i++) {
+            own_put(txn, local->round, i);
+        }
         kit_ok(meshsync_txn_commit_async(txn, NULL, local_done, local, &error), &error, "commit");
     }
     for (uint64_t i = 0; i < in_flight; i++) {
@@ -95,61 +80,139 @@ static double local_flowing(struct local *local, uint64_t puts, uint64_t in_flig
     return rate;
 }
 
+struct local_thread {
+    struct local *local;
+    uint64_t first, count;
+};
+
+static void local_thread_run(void *user)
+{
+    const struct local_thread *thread = user;
+    for (uint64_t i = 0; i < thread->count; i++) {
+        own_commit(thread->local->own.space, thread->local->round, thread->first + i, 1, NULL);
+    }
+}
+
+/* Each thread commits one put after the other. */
+static double own_threads(struct local *local, uint64_t puts)
+{
+    static struct local_thread works[LOCAL_THREADS];
+    static uv_thread_t threads[LOCAL_THREADS];
+    uint64_t each = (puts + LOCAL_THREADS - 1) / LOCAL_THREADS;
+    double start_s = kit_now_s();
+    for (uint64_t i = 0; i < LOCAL_THREADS; i++) {
+        works[i] = (struct local_thread){.local = local, .first = i * each, .count = each};
+        if (uv_thread_create(&threads[i], local_thread_run, &works[i]) != 0) {
+            kit_fail("uv_thread_create", "failed");
+        }
+    }
+    for (int i = 0; i < LOCAL_THREADS; i++) {
+        (void)uv_thread_join(&threads[i]);
+    }
+    return (double)(each * LOCAL_THREADS) / (kit_now_s() - start_s);
+}
+
 static void local_open(struct local *local)
 {
-    meshsync_error error = {0};
-    meshsync_options options;
     bare_open(&local->bare);
-    kit_folder(local->folder);
-    meshsync_options_init(&options, sizeof options);
-    options.path = local->folder;
-    options.store_map_bytes = (uint64_t)8 << 30;
-    kit_ok(meshsync_node_open(&options, &local->node, &error), &error, "open");
-    kit_ok(meshsync_space_create(local->node, "bench", &local->space, &error), &error, "space");
-    kit_ok(meshsync_collection_create(local->space, "data", MESHSYNC_REGISTER, MESHSYNC_VIEW_LWW,
-                                      NULL, 0, &error),
-           &error, "collection");
+    own_open(&local->own);
+}
+
+static void local_close(struct local *local)
+{
+    own_close(&local->own);
+    bare_close(&local->bare);
+}
+
+static void local_report(const struct local *local, const char *what, const char *against,
+                         struct kit_figures *bare, struct kit_figures *own)
+{
+    const struct kit_report report = {.bench = "local",
+                                      .what = what,
+                                      .unit = "puts/s",
+                                      .against = against,
+                                      .n = local->options.puts,
+                                      .larger_is_better = true,
+                                      .bare = bare,
+                                      .meshsync = own};
+    kit_print(&report);
+}
+
+/* Rows 1 and 2: in batches, each waiting for the one before; singly, from many threads. */
+static void local_waiting(struct local *local)
+{
+    static struct kit_figures bare, own, threads;
+    const struct kit_options *options = &local->options;
+    local_open(local);
+    for (uint64_t i = 0; i < options->rounds; i++) {
+        local->round += 1;
+        kit_add(&bare, bare_batched(local, options->puts, options->batch));
+        kit_add(&own, own_batched(local, options->puts, options->batch));
+    }
+    for (uint64_t i = 0; i < options->rounds; i++) {
+        local->round += 1;
+        kit_add(&threads, own_threads(local, options->single * LOCAL_THREADS / 4));
+    }
+    local_close(local);
+    local_report(local, "batched", "LMDB, as many puts in a transaction", &bare, &own);
+    local_report(local, "64 threads singly", "this library in batches, the row before", &own,
+                 &threads);
+}
+
+/* Row 1b: as many transactions in flight as a round has, to a bound. */
+static void local_in_flight(struct local *local)
+{
+    static struct kit_figures bare, grouped, own;
+    const struct kit_options *options = &local->options;
+    uint64_t flights = options->puts / options->batch;
+    flights = flights < LOCAL_FLIGHTS ? flights : LOCAL_FLIGHTS;
+    local_open(local);
+    for (uint64_t i = 0; i < options->rounds; i++) {
+        local->round += 1;
+        kit_add(&bare, bare_batched(local, options->puts, options->batch));
+        kit_add(&own, own_flowing(local, options->puts, options->batch, flights));
+    }
+    local_close(local);
+    bare_open(&local->bare);
+    for (uint64_t i = 0; i < options->rounds; i++) {
+        local->round += 1;
+        kit_add(&grouped, bare_batched(local, options->puts, options->batch * flights));
+    }
+    bare_close(&local->bare);
+    local_report(local, "batches in flight", "LMDB, one batch in a transaction", &bare, &own);
+    local_report(local, "batches in flight, grouped", "LMDB, all that is in flight in one",
+                 &grouped, &own);
+}
+
+/* Row 3, and plain commits of one put with as many in flight as a batch has. */
+static void local_single(struct local *local)
+{
+    static struct kit_figures bare, batched, own, flowing;
+    const struct kit_options *options = &local->options;
+    local_open(local);
+    for (uint64_t i = 0; i < options->rounds; i++) {
+        local->round += 1;
+        kit_add(&bare, bare_batched(local, options->single, 1));
+        kit_add(&own, own_batched(local, options->single, 1));
+    }
+    for (uint64_t i = 0; i < options->rounds; i++) {
+        local->round += 1;
+        kit_add(&batched, bare_batched(local, options->puts, options->batch));
+        kit_add(&flowing, own_flowing(local, options->puts, 1, options->batch));
+    }
+    local_close(local);
+    local_report(local, "flowing", "LMDB, as many puts in a transaction", &batched, &flowing);
+    local->options.puts = options->single;
+    local_report(local, "single", "LMDB, one put in a transaction", &bare, &own);
 }
 
 int main(int argc, char **argv)
 {
     static struct local local = {
-        .options = {.puts = 10000, .batch = 1000, .single = 200, .rounds = 5}};
-    static struct kit_figures bare[2];
-    static struct kit_figures own[3];
-    const struct kit_options *options = &local.options;
+        .options = {.puts = 10000, .batch = 1000, .single = 200, .rounds = 10}};
     kit_options(argc, argv, &local.options);
-    local_open(&local);
-    for (local.round = 0; local.round < 3 * options->rounds; local.round += 3) {
-        kit_add(&bare[0], bare_batched(&local, options->puts, options->batch));
-        kit_add(&own[0], local_batched(&local, options->puts, options->batch));
-        local.round += 1;
-        kit_add(&own[1], local_flowing(&local, options->puts, options->batch));
-        local.round += 1;
-        kit_add(&bare[1], bare_batched(&local, options->single, 1));
-        kit_add(&own[2], local_batched(&local, options->single, 1));
-        local.round -= 2;
-    }
-    struct kit_report report = {.bench = "local",
-                                .what = "batched",
-                                .unit = "puts/s",
-                                .against = "LMDB, as many puts in a transaction",
-                                .n = options->puts,
-                                .larger_is_better = true,
-                                .bare = &bare[0],
-                                .meshsync = &own[0]};
-    kit_print(&report);
-    report.what = "flowing";
-    report.meshsync = &own[1];
-    kit_print(&report);
-    report.what = "single";
-    report.against = "LMDB, one put in a transaction";
-    report.n = options->single;
-    report.bare = &bare[1];
-    report.meshsync = &own[2];
-    kit_print(&report);
-    kit_ok(meshsync_node_close(local.node), NULL, "close");
-    kit_remove(local.folder);
-    bare_close(&local.bare);
+    local_waiting(&local);
+    local_in_flight(&local);
+    local_single(&local);
     return 0;
 }
