@@ -10,7 +10,7 @@
 #include "bare.h"
 #include "own.h"
 
-enum { READ_THREADS = 2 };
+enum { READ_THREADS = 2, READ_GETS_MAX = 1000000, READ_ROUNDS_MAX = 10, READ_MORE = 5 };
 
 struct reading {
     struct kit_options options;
@@ -23,18 +23,27 @@ static void read_fill(struct reading *reading)
 {
     const struct kit_options *options = &reading->options;
     for (uint64_t first = 0; first < reading->keys; first += options->batch) {
+        meshsync_error error = {0};
+        meshsync_txn *own = NULL;
         MDB_txn *txn = NULL;
+        kit_ok(meshsync_txn_begin(reading->own.space, &own, &error), &error, "begin");
         bare_begin(&reading->bare, &txn);
         for (uint64_t i = first; i < first + options->batch; i++) {
             char key[KIT_KEY_BYTES + 1];
             uint8_t value[KIT_VALUE_BYTES];
-            kit_key(0, i, key);
+            kit_key_sorted(options->sorted, i, key);
             kit_value(i, value);
             bare_put_checked(&reading->bare, txn, key, value, sizeof value);
+            own_put_key(own, key, i);
         }
         bare_commit(txn);
-        own_commit(reading->own.space, 0, first, options->batch, NULL);
+        kit_ok(meshsync_txn_commit(own, NULL, NULL, &error), &error, "commit");
     }
+}
+
+static uint64_t read_gets(const struct reading *reading)
+{
+    return reading->keys < READ_GETS_MAX ? reading->keys : READ_GETS_MAX;
 }
 
 static double bare_gets(struct reading *reading)
@@ -43,12 +52,12 @@ static double bare_gets(struct reading *reading)
     char key[KIT_KEY_BYTES + 1];
     double start_s = kit_now_s();
     bare_begin_read(&reading->bare, &txn);
-    for (uint64_t i = 0; i < reading->keys; i++) {
-        kit_key(0, i, key);
+    for (uint64_t i = 0; i < read_gets(reading); i++) {
+        kit_key_sorted(reading->options.sorted, kit_pick(i, reading->keys), key);
         bare_get_checked(&reading->bare, txn, key);
     }
     mdb_txn_abort(txn);
-    return (double)reading->keys / (kit_now_s() - start_s);
+    return (double)read_gets(reading) / (kit_now_s() - start_s);
 }
 
 static void own_gets_run(void *user)
@@ -56,9 +65,11 @@ static void own_gets_run(void *user)
     struct reading *reading = user;
     meshsync_error error = {0};
     meshsync_snapshot *snapshot = NULL;
+    char key[KIT_KEY_BYTES + 1];
     kit_ok(meshsync_snapshot_open(reading->own.space, &snapshot, &error), &error, "snapshot");
-    for (uint64_t i = 0; i < reading->keys; i++) {
-        own_get(snapshot, 0, i);
+    for (uint64_t i = 0; i < read_gets(reading); i++) {
+        kit_key_sorted(reading->options.sorted, kit_pick(i, reading->keys), key);
+        own_get(snapshot, key);
     }
     meshsync_snapshot_close(snapshot);
 }
@@ -76,7 +87,7 @@ static double own_gets(struct reading *reading, int threads_count)
     for (int i = 1; i < threads_count; i++) {
         (void)uv_thread_join(&threads[i]);
     }
-    return (double)reading->keys * threads_count / (kit_now_s() - start_s);
+    return (double)read_gets(reading) * threads_count / (kit_now_s() - start_s);
 }
 
 static double scan_rate(const struct reading *reading, uint64_t count, double start_s)
@@ -95,7 +106,7 @@ static void read_report(const struct reading *reading, const char *what, const c
                                       .unit = unit,
                                       .against = against,
                                       .n = reading->keys,
-                                      .larger_is_better = strcmp(unit, "reads/s") == 0,
+                                      .larger_is_better = strstr(unit, "/s") != NULL,
                                       .bare = &figures[0],
                                       .meshsync = &figures[1]};
     kit_print(&report);
@@ -140,6 +151,32 @@ static double private_mib(void)
     return (double)sum / 1024;
 }
 
+/* Puts in no order, durable, on top of all that. */
+static void read_more(struct reading *reading)
+{
+    static struct kit_figures puts[2];
+    uint64_t batch = reading->options.batch;
+    for (uint64_t i = 0; i < reading->options.rounds * READ_MORE; i++) {
+        MDB_txn *txn = NULL;
+        double start_s = kit_now_s();
+        bare_begin(&reading->bare, &txn);
+        for (uint64_t k = i * batch; k < (i + 1) * batch; k++) {
+            char key[KIT_KEY_BYTES + 1];
+            uint8_t value[KIT_VALUE_BYTES];
+            kit_key(1, k, key);
+            kit_value(k, value);
+            bare_put_checked(&reading->bare, txn, key, value, sizeof value);
+        }
+        bare_commit(txn);
+        kit_add(&puts[0], (double)batch / (kit_now_s() - start_s));
+        start_s = kit_now_s();
+        own_commit(reading->own.space, 1, i * batch, batch, NULL);
+        kit_add(&puts[1], (double)batch / (kit_now_s() - start_s));
+    }
+    read_report(reading, "batched puts on top", "puts/s", "LMDB, as many puts in a transaction",
+                puts);
+}
+
 static void read_footprint(struct reading *reading)
 {
     static struct kit_figures disk[2], start[2], memory[2];
@@ -169,14 +206,15 @@ int main(int argc, char **argv)
         .options = {.puts = 10000, .batch = 1000, .single = 200, .rounds = 10}};
     kit_options(argc, argv, &reading.options);
     reading.keys = reading.options.puts * reading.options.rounds;
-    if (reading.options.rounds > 10) {
-        reading.options.rounds = 10;
+    if (reading.options.rounds > READ_ROUNDS_MAX) {
+        reading.options.rounds = READ_ROUNDS_MAX;
     }
     bare_open(&reading.bare);
     own_open(&reading.own);
     read_fill(&reading);
     read_rates(&reading);
     read_footprint(&reading);
+    read_more(&reading);
     own_close(&reading.own);
     bare_close(&reading.bare);
     return 0;

@@ -45,9 +45,10 @@ void kit_options(int argc, char **argv, struct kit_options *options)
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (!kit_option("--puts", argv[i], value, &options->puts) &&
             !kit_option("--batch", argv[i], value, &options->batch) &&
+            !kit_option("--sorted", argv[i], value, &options->sorted) &&
             !kit_option("--single", argv[i], value, &options->single) &&
             !kit_option("--rounds", argv[i], value, &options->rounds)) {
-            kit_fail(argv[i], "is none of --puts --batch --single --rounds");
+            kit_fail(argv[i], "is none of --puts --batch --single --rounds --sorted");
         }
     }
     if (options->rounds > KIT_ROUNDS_MAX || options->batch > MESHSYNC_TXN_OPS_MAX) {
@@ -100,6 +101,20 @@ static uint64_t kit_mix(uint64_t x)
 void kit_key(uint64_t round, uint64_t number, char key[KIT_KEY_BYTES + 1])
 {
     (void)snprintf(key, KIT_KEY_BYTES + 1, "%016" PRIx64, kit_mix(round << 32 | number));
+}
+
+void kit_key_sorted(uint64_t sorted, uint64_t number, char key[KIT_KEY_BYTES + 1])
+{
+    if (sorted == 0) {
+        kit_key(0, number, key);
+    } else {
+        (void)snprintf(key, KIT_KEY_BYTES + 1, "%016" PRIx64, number);
+    }
+}
+
+uint64_t kit_pick(uint64_t number, uint64_t count)
+{
+    return kit_mix(number) % count;
 }
 
 void kit_value(uint64_t number, uint8_t value[KIT_VALUE_BYTES])

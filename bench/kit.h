@@ -17,6 +17,7 @@ struct kit_options {
     uint64_t batch;  /* --batch: puts in one transaction. */
     uint64_t single; /* --single: puts one by one, in one round. */
     uint64_t rounds; /* --rounds */
+    uint64_t sorted; /* --sorted 1: what is read is loaded in order of its keys. */
 };
 void kit_options(int argc, char **argv, struct kit_options *options);
 
@@ -29,6 +30,10 @@ void kit_folder(char *path);
 void kit_remove(const char *path);
 /* The number-th key of a round, in no order, and a value; reproducible. */
 void kit_key(uint64_t round, uint64_t number, char key[KIT_KEY_BYTES + 1]);
+/* The same, or the number itself: in order. */
+void kit_key_sorted(uint64_t sorted, uint64_t number, char key[KIT_KEY_BYTES + 1]);
+/* A number below count, in no order. */
+uint64_t kit_pick(uint64_t number, uint64_t count);
 void kit_value(uint64_t number, uint8_t value[KIT_VALUE_BYTES]);
 
 /* Figures of the rounds. */

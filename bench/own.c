@@ -46,10 +46,15 @@ void own_close(struct own_store *store)
 
 void own_put(meshsync_txn *txn, uint64_t round, uint64_t number)
 {
-    meshsync_error error = {0};
     char key[KIT_KEY_BYTES + 1];
-    uint8_t value[KIT_VALUE_BYTES];
     kit_key(round, number, key);
+    own_put_key(txn, key, number);
+}
+
+void own_put_key(meshsync_txn *txn, const char *key, uint64_t number)
+{
+    meshsync_error error = {0};
+    uint8_t value[KIT_VALUE_BYTES];
     kit_value(number, value);
     meshsync_bytes part = {(const uint8_t *)key, KIT_KEY_BYTES};
     meshsync_path path = {&part, 1};
@@ -69,12 +74,10 @@ void own_commit(meshsync_space *space, uint64_t round, uint64_t first, uint64_t 
     kit_ok(meshsync_txn_commit(txn, NULL, token, &error), &error, "commit");
 }
 
-void own_get(meshsync_snapshot *snapshot, uint64_t round, uint64_t number)
+void own_get(meshsync_snapshot *snapshot, const char *key)
 {
     meshsync_error error = {0};
     meshsync_entry entry;
-    char key[KIT_KEY_BYTES + 1];
-    kit_key(round, number, key);
     meshsync_bytes part = {(const uint8_t *)key, KIT_KEY_BYTES};
     meshsync_path path = {&part, 1};
     kit_ok(meshsync_get(snapshot, "data", &path, &entry, &error), &error, "get");

@@ -19,11 +19,13 @@ void own_reopen(struct own_store *store);
 void own_close(struct own_store *store);
 /* The number-th put of a round into a transaction. */
 void own_put(meshsync_txn *txn, uint64_t round, uint64_t number);
+/* The same under a key of KIT_KEY_BYTES. */
+void own_put_key(meshsync_txn *txn, const char *key, uint64_t number);
 /* Puts first to first + count - 1 of a round, durable in one transaction; token may be NULL. */
 void own_commit(meshsync_space *space, uint64_t round, uint64_t first, uint64_t count,
                 meshsync_token *token);
 /* Reads one back. */
-void own_get(meshsync_snapshot *snapshot, uint64_t round, uint64_t number);
+void own_get(meshsync_snapshot *snapshot, const char *key);
 /* All entries in order; how many. */
 uint64_t own_scan(struct own_store *store);
 
