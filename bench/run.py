@@ -3,12 +3,11 @@
 """Runs the measuring programs, keeps what they say in bench/results/, and writes the tables of
 docs/performance.md between its marks.
 
-usage: bench/run.py [--build build] [--dir FOLDER] [-- OPTIONS OF THE PROGRAMS]
+usage: bench/run.py [--build build] [--dir FOLDER] [--large] [-- OPTIONS OF THE PROGRAMS]
 FOLDER is where the stores are made: the figures are those of its disk."""
 
 import argparse
 import datetime
-import glob
 import json
 import os
 import platform
@@ -20,6 +19,26 @@ ROOT = os.path.dirname(HERE)
 DOCUMENT = os.path.join(ROOT, "docs", "performance.md")
 BEGIN = "<!-- figures -->"
 END = "<!-- figures end -->"
+PLOT = "performance.svg"
+PROGRAMS = ("local", "read", "replicate")
+SIZES = {"normal": ["--puts", "10000", "--rounds", "10"],
+         "large": ["--puts", "1000000", "--batch", "10000", "--rounds", "10", "--sorted", "1"]}
+# Row of the targets, and the ratio that is aimed at.
+TARGETS = {
+    "local: batched": ("1", 0.75),
+    "local: batches in flight": ("1b", 2),
+    "local: 64 threads singly": ("2", 0.5),
+    "local: single": ("3", 0.8),
+    "read: random get": ("4", 0.6),
+    "read: ordered scan": ("4", 0.4),
+    "replicate: throughput, pipelined": ("5", 2),
+    "replicate: 64 threads singly": ("6", 0.5),
+    "replicate: put to visible": ("7", 1 / 1.3),
+    "replicate: put to visible, p99": ("7", 0.5),
+    "replicate: wire, batches of 64": ("9", 116 / 142),
+    "replicate: wire, singly": ("9", 116 / 396),
+    "read: disk": ("13", 1 / 2.3),
+}
 
 
 def processor():
@@ -56,16 +75,23 @@ def number(value):
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
+def name_of(result):
+    return f"{result['bench']}: {result['what']}"
+
+
 def table(results):
-    lines = ["| what | n | unit | bare, median (min to max) | meshsync, median (min to max) "
-             "| ratio |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = ["| row | what | n | unit | bare, median (min to max) | meshsync, median (min to max) "
+             "| ratio | target |", "| --- | --- | --- | --- | --- | --- | --- | --- |"]
     for result in results:
-        cells = [f"{result['bench']}: {result['what']}", f"{result['n']:,}", result["unit"]]
+        row, target = TARGETS.get(name_of(result), ("", None))
+        cells = [row, name_of(result), f"{result['n']:,}", result["unit"]]
         for side in ("bare", "meshsync"):
             figures = result[side]
             cells.append(f"{number(figures['median'])} ({number(figures['min'])} to "
                          f"{number(figures['max'])})")
         cells.append(f"{result['ratio']:.2f}")
+        cells.append("" if target is None else f"{target:.2f}, " +
+                     ("met" if result["ratio"] >= target else "missed"))
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 
@@ -77,12 +103,69 @@ def against(results):
     return lines
 
 
+def plot(results):
+    """Each row with a target as a bar: how much of its target it reaches."""
+    rows = [result for result in results if name_of(result) in TARGETS]
+    height = 30 + 24 * len(rows)
+    lines = [f'<svg xmlns="http://www.w3.org/2000/svg" width="760" height="{height}" '
+             'font-family="sans-serif" font-size="13">',
+             f'<rect width="760" height="{height}" fill="#ffffff"/>']
+    for i, result in enumerate(rows):
+        row, target = TARGETS[name_of(result)]
+        part = result["ratio"] / target
+        top = 10 + 24 * i
+        colour = "#2a7f4f" if part >= 1 else "#b0562a"
+        lines.append(f'<text x="270" y="{top + 14}" text-anchor="end">{row}: '
+                     f'{name_of(result)}</text>')
+        lines.append(f'<rect x="280" y="{top}" width="{min(part, 2) * 180:.0f}" height="18" '
+                     f'fill="{colour}"/>')
+        lines.append(f'<text x="{288 + min(part, 2) * 180:.0f}" y="{top + 14}">'
+                     f'{result["ratio"]:.2f}</text>')
+    lines.append(f'<line x1="460" y1="4" x2="460" y2="{height - 18}" stroke="#333333"/>')
+    lines.append(f'<text x="460" y="{height - 4}" text-anchor="middle">target</text>')
+    return "\n".join(lines + ["</svg>", ""])
+
+
+def peers():
+    path = os.path.join(HERE, "results", "peers.json")
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as file:
+        found = json.load(file)
+    lines = ["", "### Beside peers", "",
+             f"`make bench-peers`: {found['puts']:,} puts in transactions of {found['batch']:,}, "
+             f"each waiting for the one before, and singly; medians of {found['rounds']} rounds; "
+             "clients in Python but for the first two. Puts per second.", "",
+             "| who | durability | batched | in flight | singly | 2 nodes | 3 nodes |",
+             "| --- | --- | --- | --- | --- | --- | --- |"]
+    for peer in found["peers"]:
+        if "not_run" in peer:
+            lines.append(f"| {peer['name']} | not run: {peer['not_run']} | | | | | |")
+            continue
+        cells = [peer["name"], peer["durability"]]
+        for key in ("batched", "in_flight", "single", "pair", "three"):
+            cells.append("" if peer.get(key) is None else number(peer[key]))
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def large():
+    path = os.path.join(HERE, "results", "read-large.json")
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as file:
+        results = [json.loads(line) for line in file]
+    return ["", "### Large", "", "`make bench-large`: loaded once, in order of the keys.",
+            ""] + table(results)
+
+
 def conditions(results, folder):
     first = results[0]
+    load = os.getloadavg()[0]
     return [f"Commit {commit()}, {datetime.date.today().isoformat()}, {first['cpus']} cores of "
             f"{processor()}, Linux {first['kernel']}, stores on {file_system(folder)}, "
             f"{first['meshsync']['rounds']} rounds, keys of 16 bytes in no order, values of 100 "
-            "bytes. Other programs ran on the machine.", ""]
+            f"bytes. Load at the end, with other programs on the machine: {load:.1f}.", ""]
 
 
 def write_document(lines):
@@ -96,26 +179,47 @@ def write_document(lines):
         file.write(head + "\n\n" + "\n".join(lines) + "\n\n" + tail)
 
 
+def measure_all(given):
+    names = ("read",) if given.large else PROGRAMS
+    options = given.options or SIZES["large" if given.large else "normal"]
+    os.makedirs(os.path.join(HERE, "results"), exist_ok=True)
+    results = []
+    for name in names:
+        program = os.path.join(given.build, "bench", "bench_" + name)
+        if not os.access(program, os.X_OK):
+            sys.exit(f"no {program}: make benches")
+        found = measure(program, given.dir, options)
+        file_name = name + ("-large" if given.large else "") + ".json"
+        with open(os.path.join(HERE, "results", file_name), "w", encoding="utf-8") as file:
+            for result in found:
+                file.write(json.dumps(result) + "\n")
+        results += found
+    if not given.large:
+        with open(os.path.join(HERE, "results", "conditions.txt"), "w",
+                  encoding="utf-8") as file:
+            file.write("\n".join(conditions(results, given.dir)))
+
+
 def main():
     parser = argparse.ArgumentParser(description="Measures, and writes docs/performance.md.")
     parser.add_argument("--build", default=os.path.join(ROOT, "build"))
     parser.add_argument("--dir", default=os.environ.get("TMPDIR", "/tmp"))
+    parser.add_argument("--large", action="store_true", help="10 M rows, loaded sorted once")
+    parser.add_argument("--document", action="store_true", help="only writes it anew")
     parser.add_argument("options", nargs="*", help="for the programs, behind --")
     given = parser.parse_args()
-    programs = sorted(path for path in glob.glob(os.path.join(given.build, "bench", "bench_*"))
-                      if os.access(path, os.X_OK) and not path.endswith(".json"))
-    if not programs:
-        sys.exit(f"no programs in {given.build}/bench: make benches")
-    os.makedirs(os.path.join(HERE, "results"), exist_ok=True)
+    if not given.document:
+        measure_all(given)
     results = []
-    for program in programs:
-        name = os.path.basename(program)[len("bench_"):]
-        found = measure(program, given.dir, given.options)
-        with open(os.path.join(HERE, "results", name + ".json"), "w", encoding="utf-8") as file:
-            for result in found:
-                file.write(json.dumps(result) + "\n")
-        results += found
-    write_document(conditions(results, given.dir) + table(results) + against(results))
+    for name in PROGRAMS:
+        with open(os.path.join(HERE, "results", name + ".json"), encoding="utf-8") as file:
+            results += [json.loads(line) for line in file]
+    with open(os.path.join(HERE, "results", "conditions.txt"), encoding="utf-8") as file:
+        where = file.read()
+    with open(os.path.join(ROOT, "docs", PLOT), "w", encoding="utf-8") as file:
+        file.write(plot(results))
+    write_document([where] + table(results) + ["", f"![Ratios beside their targets]({PLOT})"] +
+                   against(results) + large() + peers())
     for line in table(results):
         print(line)
 

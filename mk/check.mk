@@ -9,7 +9,7 @@ SOURCES_TO_FORMAT = $(sort $(shell find include lib examples tests bench -name '
     2>/dev/null))
 
 .PHONY: deps demo check campaign soak asan ubsan tsan valgrind fuzz coverage lint tidy format \
-    bench abi-accept
+    bench bench-large bench-peers abi-accept
 deps:
 	@sh mk/deps.sh campaign
 
@@ -40,10 +40,14 @@ tidy:
 format:
 	clang-format -i $(SOURCES_TO_FORMAT)
 
-# Numbers of a machine, told as they come; each program prints one JSON object per line.
+# Write bench/results and docs/performance.md; the second loads 10 M rows, the third runs peers.
 bench: benches
-	@mkdir -p $(O)/bench
-	@for program in $(BENCHES); do $$program | tee $$program.json || exit 1; done
+	@$(PYTHON) bench/run.py --build $(O)
+bench-large: benches
+	@$(PYTHON) bench/run.py --build $(O) --large
+bench-peers: benches
+	@$(PYTHON) bench/peers.py --bench $(O)/bench
+	@$(PYTHON) bench/run.py --build $(O) --document
 
 abi-accept:
 	@$(SUBMAKE) lib
