@@ -32,6 +32,7 @@ TESTS := \
     tests/unit/api/test_bundle.c \
     tests/unit/api/test_embedding.c \
     tests/unit/api/test_feed.c \
+    tests/unit/api/test_full.c \
     tests/unit/api/test_merge.c \
     tests/unit/api/test_names.c \
     tests/unit/api/test_open.c \

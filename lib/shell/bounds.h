@@ -49,6 +49,10 @@
 #define MSY_NAMES_MS 30000
 #define MSY_NAMES_AT_ONCE_MAX 16u
 #define MSY_NAME_ADDRESSES_MAX 64u
+/* Machine of the mesh: when the store takes no more, it begins anew after a wait that doubles from
+ * and up to these, in ms, until something is committed: its peers send all again each time. */
+#define MSY_FULL_MS_MIN 200u
+#define MSY_FULL_MS_MAX 30000u
 /* Loop: rounds of work in one turn before the loop gets its say again. */
 #define MSY_SETTLE_ROUNDS_MAX 16
 /* Watches: events given in one turn to one of them. */

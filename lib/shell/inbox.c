@@ -147,6 +147,15 @@ void msy_network_restart(struct msy_network *net)
     inbox_flag(net, &net->restart);
 }
 
+void msy_network_restart_full(struct msy_network *net)
+{
+    (void)pthread_mutex_lock(&net->lock);
+    net->restart = true;
+    net->full = true;
+    inbox_wake(net);
+    (void)pthread_mutex_unlock(&net->lock);
+}
+
 void msy_network_committed(struct msy_network *net)
 {
     inbox_flag(net, &net->committed);

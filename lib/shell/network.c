@@ -174,11 +174,10 @@ void msy_network_hang_up(struct msy_network *net)
     }
 }
 
-/* A new machine without links that knows what the last one was told. */
-static void net_restart(struct msy_network *net)
+/* The machine and its links are gone; what it counted is kept. */
+static void net_drop_machine(struct msy_network *net)
 {
     struct msy_mesh_stats last;
-    meshsync_error error;
     msy_network_hang_up(net);
     (void)pthread_mutex_lock(&net->mesh_lock);
     memset(&last, 0, sizeof last);
@@ -192,6 +191,34 @@ static void net_restart(struct msy_network *net)
     net->base.changes_out += last.changes_out;
     net->base.handshakes_failed += last.handshakes_failed;
     net->base.alarms += last.alarms;
+    (void)pthread_mutex_unlock(&net->mesh_lock);
+}
+
+/* Waits before the next machine, ever longer. */
+static void net_wait_full(struct msy_network *net)
+{
+    uint64_t wait_ms = net->full_wait_ms == 0 ? MSY_FULL_MS_MIN : net->full_wait_ms * 2;
+    net->full_wait_ms = wait_ms < MSY_FULL_MS_MAX ? wait_ms : MSY_FULL_MS_MAX;
+    net->full_until_ms = msy_clock_mono_ms() + net->full_wait_ms;
+    msy_log_write(&net->node->log, MSY_LOG_WARN, "network",
+                  "the store takes no more: peers again in %llu ms",
+                  (unsigned long long)net->full_wait_ms);
+}
+
+/* A new machine without links that knows what the last one was told. */
+static void net_restart(struct msy_network *net, bool full)
+{
+    meshsync_error error;
+    bool waiting = net->mesh == NULL && msy_clock_mono_ms() < net->full_until_ms;
+    net_drop_machine(net); /* Who came while there was none was never heard. */
+    if (full && !waiting) {
+        net_wait_full(net);
+    }
+    if (msy_clock_mono_ms() < net->full_until_ms) {
+        net->mesh_timer_ms = net->full_until_ms; /* Then the loop comes back here. */
+        return;
+    }
+    (void)pthread_mutex_lock(&net->mesh_lock);
     meshsync_status status = msy_network_open_mesh(net, &error);
     (void)pthread_mutex_unlock(&net->mesh_lock);
     if (status != MESHSYNC_OK) {
@@ -303,16 +330,23 @@ static bool net_round(struct msy_network *net)
 {
     (void)pthread_mutex_lock(&net->lock);
     bool restart = net->restart;
+    bool full = net->full;
     bool committed = net->committed;
     net->restart = false;
+    net->full = false;
     net->committed = false;
     (void)pthread_mutex_unlock(&net->lock);
     if (!net->fed) {
         net->fed = true;
         msy_network_feed(net);
     }
+    if (committed) { /* The store takes something again. */
+        net->full_wait_ms = 0;
+        net->mesh_timer_ms = net->full_until_ms > 0 ? 0 : net->mesh_timer_ms;
+        net->full_until_ms = 0;
+    }
     if (restart && net->phase == MSY_NET_OPEN) {
-        net_restart(net);
+        net_restart(net, full);
     }
     net->watches_due = net->watches_due || committed;
     msy_network_take_posts(net);

@@ -74,6 +74,8 @@ struct msy_network {
     bool armed;       /* A watcher was added since the loop looked (MSY_NET_EXTERNAL). */
     bool in_callback; /* An application's function is being called. */
     bool settling;
+    uint64_t full_wait_ms; /* The last wait for a store that takes no more; 0: it took something. */
+    uint64_t full_until_ms;        /* No machine before. */
     bool fed;                      /* The machine was told where we listen and whom to dial. */
     uint8_t *read_buffer;          /* MSY_LINK_READ_BYTES; owned. */
     struct msy_verified *verified; /* Owned; of this thread. NULL: no memory for it. */
@@ -93,6 +95,7 @@ struct msy_network {
     uint32_t waits_count; /* All that wait for peers. */
     struct meshsync_watch *watches_new;
     bool restart;
+    bool full;      /* And wait before. */
     bool listened;  /* In this run. */
     bool beacons;   /* Are wanted. */
     bool committed; /* Watches have something to look at. */
@@ -117,6 +120,8 @@ bool msy_network_here(const struct msy_network *net);
  * hangs up on the peers, who then begin anew: nothing is lost. */
 void msy_network_tell(struct msy_network *net, const struct msy_mesh_event *event);
 void msy_network_restart(struct msy_network *net);
+/* The same, because the store takes no more. */
+void msy_network_restart_full(struct msy_network *net);
 void msy_network_committed(struct msy_network *net);
 /* The writer has room again. */
 void msy_network_resume(struct msy_network *net);

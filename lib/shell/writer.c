@@ -392,7 +392,11 @@ static void writer_failed(struct msy_writer *writer, meshsync_status status,
     if (status == MESHSYNC_E_INTERNAL && writer->frozen == MESHSYNC_OK) {
         writer_freeze(writer, status);
     }
-    msy_network_restart(&writer->node->network);
+    if (status == MESHSYNC_E_STORE_FULL || status == MESHSYNC_E_DISK_FULL) {
+        msy_network_restart_full(&writer->node->network);
+    } else {
+        msy_network_restart(&writer->node->network);
+    }
     for (uint32_t i = 0; i < writer->count; i++) {
         msy_work_answer(writer->works[i], status, NULL, 0, error);
     }
