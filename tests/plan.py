@@ -315,9 +315,9 @@ TSAN = (build("tsan", "tests"), Stage(tsan_tests))
 def valgrind_tests(context):
     """Not the documents' programs: their default map of 64 GiB is refused by valgrind. Not the
     readers and writers that race, which valgrind lets run one at a time: they are TSan's. Not the
-    processes that vanish on purpose, with all that they hold."""
+    processes that vanish on purpose, with all that they hold, nor the one that is traced."""
     left_out = ("unit/api/test_embedding", "conform/test_store_threads", "sim/test_scenarios",
-                "conform/test_store_lmdb")
+                "conform/test_store_lmdb", "unit/shell/test_steady")
     prefixes = ("unit/", "conform/", "laws/", "sim/")
     return [job for job in tests("plain", prefixes, 900, VALGRIND, "valgrind",
                                  **LESS_VALGRIND)(context)
