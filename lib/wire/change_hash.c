@@ -289,8 +289,8 @@ meshsync_status msy_change_op_hashes(const struct msy_hasher *hasher,
         struct hash_job job = {.hasher = hasher,
                                .change = change,
                                .salts = salts.data,
-                               .hashes = hashes,
                                .rows = salts.data + salt_bytes};
+        job.hashes = hashes;
         hasher->stream(salts.data, salt_bytes, key, nonce);
         msy_crew_start(hasher->crew, hash_chunk, &job, chunks);
         msy_crew_finish(hasher->crew);
