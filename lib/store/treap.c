@@ -309,13 +309,11 @@ static struct msy_treap_node **treap_own_path(struct msy_treap *treap, struct ms
 {
     const struct treap_sought sought = treap_seek(key);
     struct msy_treap_node **slot = &treap->root;
-    while (*slot != NULL) {
-        int order = node_compare(*slot, &sought);
-        if (order == 0) {
-            break;
-        }
+    int order = node_compare(*slot, &sought);
+    while (order != 0) {
         struct msy_treap_node *node = node_own(slot, pool);
         slot = order > 0 ? &node->left : &node->right;
+        order = node_compare(*slot, &sought);
     }
     return slot;
 }
