@@ -309,11 +309,13 @@ static struct msy_treap_node **treap_own_path(struct msy_treap *treap, struct ms
 {
     const struct treap_sought sought = treap_seek(key);
     struct msy_treap_node **slot = &treap->root;
-    int order = node_compare(*slot, &sought);
-    while (order != 0) {
+    while (*slot != NULL) {
+        int order = node_compare(*slot, &sought);
+        if (order == 0) {
+            break;
+        }
         struct msy_treap_node *node = node_own(slot, pool);
         slot = order > 0 ? &node->left : &node->right;
-        order = node_compare(*slot, &sought);
     }
     return slot;
 }
@@ -351,16 +353,20 @@ static void treap_insert(struct msy_treap *treap, struct msy_treap_pool *pool,
     *more = NULL;
 }
 
-/* Hangs an entry in place of that of the same key, which is there. */
-static void treap_replace(struct msy_treap *treap, struct msy_treap_pool *pool,
+/* Hangs an entry in place of that of the same key. False: there is none. */
+static bool treap_replace(struct msy_treap *treap, struct msy_treap_pool *pool,
                           struct treap_entry *entry)
 {
     struct msy_treap_node **slot = treap_own_path(treap, pool, entry_key(entry));
+    if (*slot == NULL) {
+        return false;
+    }
     struct msy_treap_node *node = node_own(slot, pool);
     treap->bytes -= node->as.entry->value_len;
     treap->bytes += entry->value_len;
     entry_give(node->as.entry, pool->alloc);
     node->as.entry = entry;
+    return true;
 }
 
 meshsync_status msy_treap_put(struct msy_treap *treap, struct msy_treap_pool *pool,
@@ -380,9 +386,7 @@ meshsync_status msy_treap_put(struct msy_treap *treap, struct msy_treap_pool *po
     entry->key_len = key.len;
     entry->value_len = value_len;
     memcpy(entry->bytes, key.data, key.len);
-    if (found) {
-        treap_replace(treap, pool, entry);
-    } else {
+    if (!found || !treap_replace(treap, pool, entry)) {
         treap_insert(treap, pool, entry);
         treap->entries_count++;
         treap->bytes += key.len + value_len;
