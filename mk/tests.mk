@@ -23,6 +23,7 @@ TESTS := \
     tests/laws/test_routes.c \
     tests/laws/test_schedules.c \
     tests/laws/test_small_scope.c \
+    tests/sim/test_clocks.c \
     tests/sim/test_histories.c \
     tests/sim/test_malicious.c \
     tests/sim/test_meetings.c \
@@ -52,6 +53,7 @@ TESTS := \
     tests/unit/mesh/test_hostile.c \
     tests/unit/mesh/test_mesh.c \
     tests/unit/mesh/test_message.c \
+    tests/unit/mesh/test_wall.c \
     tests/unit/replica/test_pending.c \
     tests/unit/replica/test_scan.c \
     tests/unit/replica/test_spaces.c \

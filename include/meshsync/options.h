@@ -54,7 +54,8 @@ typedef struct meshsync_options {
     uint64_t busy_wait_ms;        /**< How long opening waits for another writer; default 0. */
     uint64_t keepalive_ms;        /**< Between signs of life to a peer: 100 to 60000, 2000. */
     uint64_t retry_ms_max;        /**< Longest pause between dials: 100 to 3600000, 15000. */
-    uint64_t clock_ahead_ms_max;  /**< Stamps further ahead are held; default 60000. */
+    uint64_t clock_ahead_ms_max;  /**< Stamps further ahead are held, and a clock
+                                       further ahead of peers' commits nothing; default 60000. */
     uint32_t readers_max;         /**< Reader slots, all processes: 8 to 4096, default 1024. */
     int32_t mode;                 /**< enum meshsync_mode; default MESHSYNC_MODE_WRITE. */
     int32_t log_level;            /**< Most verbose level that is logged; default INFO. */

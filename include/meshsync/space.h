@@ -39,6 +39,7 @@ typedef struct meshsync_space_info {
  *
  * @retval MESHSYNC_OK
  * @retval MESHSYNC_E_EXISTS  The name is taken.
+ * @retval MESHSYNC_E_CLOCK   As for meshsync_txn_commit().
  * @threads Any. Blocks on the disk.
  * @since 0.1
  */
@@ -107,6 +108,7 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_space_invite(meshsync_s
  * @retval MESHSYNC_E_INVALID      The text is no ticket, or expired.
  * @retval MESHSYNC_E_UNSUPPORTED  A ticket of a later version.
  * @retval MESHSYNC_E_EXISTS       The name, or the space, is here already.
+ * @retval MESHSYNC_E_CLOCK        As for meshsync_txn_commit().
  * @threads Any. Blocks on the disk.
  * @since 0.1
  */

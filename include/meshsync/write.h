@@ -155,7 +155,9 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_txn_snapshot(meshsync_t
  *                                token is set and stays valid.
  * @retval MESHSYNC_E_UNREACHABLE k peers were asked for and the node is not started.
  * @retval MESHSYNC_E_STORE_FULL  Or E_DISK_FULL: nothing was written; deletes still work.
- * @retval MESHSYNC_E_CLOCK       This machine's clock is implausible.
+ * @retval MESHSYNC_E_CLOCK       This machine's clock is more than clock_ahead_ms_max ahead of the
+ *                                middle of its peers' (of two peers at least): they would hold the
+ *                                change back. Nothing was written; set the clock, then try again.
  * @retval MESHSYNC_E_IN_CALLBACK Use meshsync_txn_commit_async() there; the transaction is gone.
  * @threads Any but the network thread. Blocks on the disk or on peers, as asked.
  * @since 0.1

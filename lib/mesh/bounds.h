@@ -78,6 +78,11 @@
 #define MSY_TELL_MS 200u
 /* Peers that are silent for this many keep-alives are given up. */
 #define MSY_SILENT_KEEPALIVES 4u
+/* Peers whose clocks are looked at; how often they are counted, and how old a peer's may get
+ * before it is asked for again, ms. */
+#define MSY_WALL_VOTES_MAX 64u
+#define MSY_WALL_COUNT_MS 1000u
+#define MSY_WALL_ASK_MS 10000u
 /* Where a round trip is shorter than the clock can tell, microseconds. */
 #define MSY_RTT_US_MIN 500u
 

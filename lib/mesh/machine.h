@@ -18,6 +18,7 @@
 #include "base/sm.h"
 #include "mesh/bounds.h"
 #include "mesh/mesh.h"
+#include "mesh/wall.h"
 #include "secure/noise.h"
 #include "store/history.h"
 #include "wire/change.h"
@@ -144,6 +145,7 @@ struct msy_mesh_link {
     uint64_t ping_ms;
     bool ping_out;
     uint64_t rtt_us;
+    struct msy_wall_vote wall;
     struct msy_channel **channels; /* Owned, ascending by space. */
     uint32_t channels_count;
     uint32_t channels_cap;
@@ -283,6 +285,9 @@ struct msy_mesh {
     uint64_t beacon_wait_ms;
     uint64_t beacon_at_ms;    /* When to send the next. */
     uint64_t reload_at_ms;    /* When to read the list of spaces again, which failed. */
+    struct msy_wall wall;     /* What time the peers have. */
+    uint64_t wall_at_ms;      /* When to count again, at the next step. */
+    bool wall_off;            /* Our own clock was said to be wrong. */
     uint64_t links_at_ms;     /* No link has something to do before. */
     uint64_t spaces_at_ms;    /* No space has. */
     uint64_t addresses_at_ms; /* No address is to be dialled before. */
@@ -329,6 +334,15 @@ void msy_mesh_note(struct msy_mesh *mesh, meshsync_status status);
 /* Lowers a timer of a link or space, and the bound over all of them. */
 void msy_mesh_link_wake(struct msy_mesh *mesh, uint64_t *timer_ms, uint64_t at_ms);
 void msy_space_wake(struct msy_mesh *mesh, uint64_t *timer_ms, uint64_t at_ms);
+
+/* --- wall.c ----------------------------------------------------------------------------------- */
+
+/* Counts when it is due; says so when our own clock goes wrong. */
+void msy_wall_look(struct msy_mesh *mesh);
+/* Is it time to ask for the peer's clock? */
+bool msy_wall_asks(const struct msy_mesh *mesh, const struct msy_mesh_link *link);
+/* The answer to our last PING showed the peer's clock. */
+void msy_wall_on_pong(struct msy_mesh *mesh, struct msy_mesh_link *link, uint64_t peer_unix_ms);
 
 /* --- link.c ----------------------------------------------------------------------------------- */
 

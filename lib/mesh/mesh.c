@@ -47,6 +47,7 @@ meshsync_status msy_mesh_open(const struct msy_mesh_options *options, uint64_t n
     made->ports = options->ports;
     made->keepalive_ms = options->keepalive_ms > 0 ? options->keepalive_ms : MSY_KEEPALIVE_MS;
     made->retry_ms_max = options->retry_ms_max;
+    made->wall.ahead_ms_max = options->clock_ahead_ms_max;
     made->verified = options->verified;
     msy_handshake_offer(made, &options->offer);
     made->now_ms = now_ms;
@@ -244,6 +245,7 @@ meshsync_status msy_mesh_step(struct msy_mesh *mesh, const struct msy_mesh_event
     mesh->held = false;
     meshsync_status status = mesh_event(mesh, event);
     mesh_due(mesh);
+    msy_wall_look(mesh);
     msy_mesh_links_flush(mesh);
     if (mesh->held) {
         (void)msy_effect_add(mesh, MSY_MESH_HELD);

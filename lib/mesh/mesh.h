@@ -14,11 +14,15 @@
 #include "base/entropy.h"
 #include "base/log.h"
 #include "clock/dot.h"
+#include "mesh/wall.h"
 #include "secure/identity.h"
 #include "secure/verified.h"
 #include "store/history.h"
 
 struct msy_mesh; /* Opaque. */
+
+/* What an alarm about our own clock begins with. */
+#define MSY_WALL_WORDS "this machine's clock"
 
 /* What the mesh machine asks about authority; implemented over replica/members.h. */
 struct msy_mesh_ports {
@@ -49,6 +53,7 @@ struct msy_mesh_options {
     struct msy_mesh_ports ports;
     uint64_t keepalive_ms;
     uint64_t retry_ms_max;
+    uint64_t clock_ahead_ms_max; /* 0: peers' clocks are not looked at. */
     struct msy_mesh_offer offer;
     struct msy_verified *verified; /* May be NULL; lent. */
 };
@@ -149,6 +154,8 @@ meshsync_status msy_mesh_holders(struct msy_mesh *mesh, uint32_t space,
                                  const struct msy_actor *actor, uint64_t seq, uint32_t *count);
 /* Peers for display, by index; E_END past the last. */
 meshsync_status msy_mesh_peer_at(struct msy_mesh *mesh, uint32_t index, meshsync_peer_info *info);
+/* What time the peers have; good until the next step. */
+void msy_mesh_get_wall(const struct msy_mesh *mesh, struct msy_wall *wall);
 void msy_mesh_get_stats(const struct msy_mesh *mesh, struct msy_mesh_stats *stats);
 /* True when every session is in sync as far as known and nothing is in flight (simulator). */
 bool msy_mesh_quiet(const struct msy_mesh *mesh);

@@ -64,7 +64,8 @@ void msy_session_ping(struct msy_mesh *mesh, struct msy_mesh_link *link)
         link->ping_ms = mesh->now_ms;
         link->ping_number += 1;
     }
-    msy_session_numbers(mesh, link, MSY_MESSAGE_PING, &link->ping_number, 1);
+    const uint64_t ping[2] = {link->ping_number, 1};
+    msy_session_numbers(mesh, link, MSY_MESSAGE_PING, ping, msy_wall_asks(mesh, link) ? 2 : 1);
 }
 
 /* What a later version may add: kinds to skip, and elements behind the known ones. */
@@ -199,7 +200,9 @@ static void session_beat(struct msy_mesh *mesh, struct msy_mesh_link *link)
         return;
     }
     uint64_t next_ms = link->sent_ms + mesh->keepalive_ms;
-    if (next_ms <= now_ms) {
+    bool ask =
+        mesh->wall.ahead_ms_max > 0 && !link->ping_out && now_ms - link->ping_ms >= MSY_WALL_ASK_MS;
+    if (next_ms <= now_ms || ask) {
         /* Not an answer to silence but a sign of life: the peer may be deaf to us only because our
          * output waits, and must still be heard. */
         msy_session_ping(mesh, link);
@@ -263,11 +266,13 @@ static meshsync_status session_on_hello(struct msy_mesh *mesh, struct msy_mesh_l
 static meshsync_status session_on_ping(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                        meshsync_bytes content)
 {
-    uint64_t number = 0;
-    if (!msy_message_get_numbers(content, &number, 1)) {
+    uint64_t ping[2] = {0, 0};
+    if (!msy_message_get_numbers(content, ping, 1)) {
         return MESHSYNC_E_PROTOCOL;
     }
-    msy_session_numbers(mesh, link, MSY_MESSAGE_PONG, &number, 1);
+    bool asks = msy_message_get_numbers(content, ping, 2) && ping[1] == 1;
+    const uint64_t answer[2] = {ping[0], mesh->unix_ms};
+    msy_session_numbers(mesh, link, MSY_MESSAGE_PONG, answer, asks ? 2 : 1);
     return MESHSYNC_OK;
 }
 
@@ -275,10 +280,14 @@ static meshsync_status session_on_pong(struct msy_mesh *mesh, struct msy_mesh_li
                                        meshsync_bytes content)
 {
     uint64_t number = 0;
+    uint64_t answer[2];
     if (!msy_message_get_numbers(content, &number, 1)) {
         return MESHSYNC_E_PROTOCOL;
     }
     if (link->ping_out && number == link->ping_number) {
+        if (msy_message_get_numbers(content, answer, 2)) {
+            msy_wall_on_pong(mesh, link, answer[1]);
+        }
         uint64_t sample_us = (mesh->now_ms - link->ping_ms) * 1000;
         sample_us = sample_us < MSY_RTT_US_MIN ? MSY_RTT_US_MIN : sample_us;
         link->rtt_us = link->rtt_us == 0 ? sample_us : (7 * link->rtt_us + sample_us) / 8;

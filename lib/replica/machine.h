@@ -84,6 +84,8 @@ struct msy_replica {
     struct msy_store_txn *txn; /* Of the step. */
     struct msy_replica_effects *effects;
     uint64_t now_ms;
+    uint64_t peers_at_least_ms; /* By the peers' clocks; 0: not known. */
+    uint64_t peers_at_most_ms;
     uint64_t assertions; /* Of the process that had failed when this was opened. */
     struct msy_hlc hlc;
     uint64_t lsn_last;
@@ -122,6 +124,8 @@ meshsync_status msy_replica_add_space(struct msy_replica *replica,
                                       struct msy_space_state **space);
 meshsync_status msy_replica_put_row(struct msy_replica *replica,
                                     const struct msy_space_state *space);
+/* Now, as stamps of others are judged: a clock that is behind its peers' does not hold them up. */
+uint64_t msy_replica_judging_ms(const struct msy_replica *replica);
 /* A new effect, zeroed but for its type; NULL: no memory. */
 struct msy_replica_effect *msy_replica_effect(struct msy_replica *replica,
                                               enum msy_replica_effect_type type);

@@ -398,7 +398,8 @@ static meshsync_status receive_gate(struct msy_replica *replica, struct msy_spac
                    ? receive_wait(replica, space, item, MSY_PENDING_MEMBER, NULL, 0)
                    : status;
     }
-    if (msy_hlc_too_far(&replica->hlc, header->hlc, replica->now_ms, replica->clock_ahead_ms_max)) {
+    if (msy_hlc_too_far(&replica->hlc, header->hlc, msy_replica_judging_ms(replica),
+                        replica->clock_ahead_ms_max)) {
         uint64_t until_ms = msy_hlc_ms(header->hlc) - replica->clock_ahead_ms_max;
         return receive_wait(replica, space, item, MSY_PENDING_TIME, NULL, until_ms);
     }

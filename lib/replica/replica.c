@@ -393,6 +393,48 @@ static uint32_t replica_group(const struct msy_replica_event *events, uint32_t c
     return n;
 }
 
+/* ---- Time ---- */
+
+void msy_replica_set_time(struct msy_replica *replica, uint64_t at_least_ms, uint64_t at_most_ms)
+{
+    replica->peers_at_least_ms = at_least_ms;
+    replica->peers_at_most_ms = at_most_ms;
+}
+
+uint64_t msy_replica_judging_ms(const struct msy_replica *replica)
+{
+    return replica->now_ms > replica->peers_at_least_ms ? replica->now_ms
+                                                        : replica->peers_at_least_ms;
+}
+
+/* Is this event refused, because its stamp would be one that the peers hold back? */
+static bool replica_clock_off(const struct msy_replica *replica,
+                              const struct msy_replica_event *event)
+{
+    bool stamps = event->type == MSY_REPLICA_COMMIT || event->type == MSY_REPLICA_CREATE ||
+                  event->type == MSY_REPLICA_JOIN;
+    return stamps && replica->peers_at_most_ms != 0 &&
+           replica->now_ms > replica->peers_at_most_ms &&
+           replica->now_ms - replica->peers_at_most_ms > replica->clock_ahead_ms_max;
+}
+
+static meshsync_status replica_refuse_clock(struct msy_replica *replica,
+                                            const struct msy_replica_event *event)
+{
+    struct msy_replica_effect *effect = msy_replica_effect(replica, MSY_REPLICA_DONE);
+    if (effect == NULL) {
+        return MESHSYNC_E_NO_MEMORY;
+    }
+    effect->id = event->id;
+    effect->space = event->space;
+    effect->status = msy_fail(
+        &effect->error, MESHSYNC_E_CLOCK, "this machine's clock is %llu s ahead of its peers'",
+        (unsigned long long)((replica->now_ms - replica->peers_at_most_ms) / 1000));
+    return MESHSYNC_OK;
+}
+
+/* ---- Events ---- */
+
 static meshsync_status replica_no_space(struct msy_replica *replica,
                                         const struct msy_replica_event *event, uint32_t count)
 {
@@ -420,6 +462,9 @@ static meshsync_status replica_event(struct msy_replica *replica,
     struct msy_space_state *space = msy_replica_space(replica, events[0].space);
     bool open = space != NULL && !space->erased;
     *taken = 1;
+    if (replica_clock_off(replica, &events[0])) {
+        return replica_refuse_clock(replica, &events[0]);
+    }
     switch (events[0].type) {
     case MSY_REPLICA_COMMIT:
         *taken = replica_group(events, count);
@@ -432,7 +477,7 @@ static meshsync_status replica_event(struct msy_replica *replica,
     case MSY_REPLICA_JOIN: return msy_spaces_join(replica, &events[0]);
     case MSY_REPLICA_LEAVE: return msy_spaces_leave(replica, &events[0]);
     case MSY_REPLICA_TICK:
-        msy_pending_time(&replica->pending, replica->now_ms);
+        msy_pending_time(&replica->pending, msy_replica_judging_ms(replica));
         return msy_receive_retry(replica);
     }
     return MESHSYNC_E_INTERNAL;

@@ -112,6 +112,12 @@ meshsync_status msy_replica_step(struct msy_replica *replica,
                                  const struct msy_replica_event *events, uint32_t count,
                                  uint64_t now_ms, msy_replica_early_fn early, void *user,
                                  struct msy_replica_effects *effects);
+/*
+ * What time the peers have, Unix ms; 0: not known. Holds until it is said anew. Stamps up to
+ * at_least_ms are not of the future; while the own clock is more than clock_ahead_ms_max beyond
+ * at_most_ms, COMMIT, CREATE and JOIN are E_CLOCK.
+ */
+void msy_replica_set_time(struct msy_replica *replica, uint64_t at_least_ms, uint64_t at_most_ms);
 void msy_replica_get_stats(const struct msy_replica *replica, struct msy_replica_stats *stats);
 
 #endif

@@ -446,6 +446,13 @@ meshsync_status msy_network_peer_at(struct msy_network *net, uint32_t index,
     return status;
 }
 
+void msy_network_get_wall(struct msy_network *net, struct msy_wall *wall)
+{
+    (void)pthread_mutex_lock(&net->lock);
+    *wall = net->wall;
+    (void)pthread_mutex_unlock(&net->lock);
+}
+
 void msy_network_get_stats(struct msy_network *net, struct msy_mesh_stats *stats)
 {
     memset(stats, 0, sizeof *stats);

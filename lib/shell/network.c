@@ -52,6 +52,7 @@ meshsync_status msy_network_open_mesh(struct msy_network *net, meshsync_error *e
         .keepalive_ms = node->options.keepalive_ms,
         .verified = net->verified,
         .retry_ms_max = node->options.retry_ms_max,
+        .clock_ahead_ms_max = node->options.clock_ahead_ms_max,
     };
     net->mesh_timer_ms = 0;
     return msy_mesh_open(&options, msy_clock_mono_ms(), &net->mesh, error);
@@ -142,6 +143,18 @@ static void net_perform(struct msy_network *net, const struct msy_mesh_effect *e
     }
 }
 
+/* The writer must not wait for mesh_lock before each batch: it gets a copy. */
+static void net_publish_wall(struct msy_network *net)
+{
+    struct msy_wall wall = {0};
+    if (net->mesh != NULL) {
+        msy_mesh_get_wall(net->mesh, &wall);
+    }
+    (void)pthread_mutex_lock(&net->lock);
+    net->wall = wall;
+    (void)pthread_mutex_unlock(&net->lock);
+}
+
 void msy_network_step(struct msy_network *net, struct msy_mesh_event *event)
 {
     uint64_t timer_at_ms = UINT64_MAX;
@@ -154,6 +167,7 @@ void msy_network_step(struct msy_network *net, struct msy_mesh_event *event)
         net->mesh_timer_ms = timer_at_ms;
     }
     (void)pthread_mutex_unlock(&net->mesh_lock);
+    net_publish_wall(net);
     for (uint32_t i = 0; i < net->effects.count; i++) {
         net_perform(net, &net->effects.items[i]);
     }
@@ -192,6 +206,7 @@ static void net_drop_machine(struct msy_network *net)
     net->base.handshakes_failed += last.handshakes_failed;
     net->base.alarms += last.alarms;
     (void)pthread_mutex_unlock(&net->mesh_lock);
+    net_publish_wall(net);
 }
 
 /* Waits before the next machine, ever longer. */

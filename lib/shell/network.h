@@ -95,10 +95,11 @@ struct msy_network {
     uint32_t waits_count; /* All that wait for peers. */
     struct meshsync_watch *watches_new;
     bool restart;
-    bool full;      /* And wait before. */
-    bool listened;  /* In this run. */
-    bool beacons;   /* Are wanted. */
-    bool committed; /* Watches have something to look at. */
+    bool full;            /* And wait before. */
+    bool listened;        /* In this run. */
+    bool beacons;         /* Are wanted. */
+    bool committed;       /* Watches have something to look at. */
+    struct msy_wall wall; /* What time the peers have. */
     bool close_wanted;
     bool writer_done;
     char (*dials)[MESHSYNC_ADDRESS_BYTES_MAX]; /* Owned, dials_cap of them. */
@@ -137,6 +138,8 @@ meshsync_status msy_network_undial(struct msy_network *net, const char *text,
 meshsync_status msy_network_peer_at(struct msy_network *net, uint32_t index,
                                     meshsync_peer_info *info);
 void msy_network_get_stats(struct msy_network *net, struct msy_mesh_stats *stats);
+/* What time the peers have. */
+void msy_network_get_wall(struct msy_network *net, struct msy_wall *wall);
 /* How many peers hold a change durably. */
 meshsync_status msy_network_holders(struct msy_network *net, uint32_t space,
                                     const struct msy_tip *tip, uint32_t *count);

@@ -415,6 +415,18 @@ static void writer_release(struct msy_writer *writer)
     writer->count = 0;
 }
 
+static meshsync_status writer_step(struct msy_writer *writer,
+                                   const struct msy_replica_event *events, uint32_t count)
+{
+    uint64_t unix_ms = msy_clock_unix_ms();
+    struct msy_wall wall;
+    msy_network_get_wall(&writer->node->network, &wall);
+    struct msy_wall_time time = msy_wall_time(&wall, unix_ms, msy_clock_mono_ms());
+    msy_replica_set_time(writer->replica, time.at_least_ms, time.at_most_ms);
+    return msy_replica_step(writer->replica, events, count, unix_ms, writer_early, writer,
+                            &writer->effects);
+}
+
 static void writer_run(struct msy_writer *writer)
 {
     meshsync_error error;
@@ -427,8 +439,7 @@ static void writer_run(struct msy_writer *writer)
         status = writer_open_machine(writer, &error);
     }
     if (status == MESHSYNC_OK) {
-        status = msy_replica_step(writer->replica, writer->events, writer->count,
-                                  msy_clock_unix_ms(), writer_early, writer, &writer->effects);
+        status = writer_step(writer, writer->events, writer->count);
     }
     if (status == MESHSYNC_OK) {
         writer_perform(writer);
@@ -455,8 +466,7 @@ static void writer_tick(struct msy_writer *writer)
     }
     writer->id_first += 1;
     writer->count = 0;
-    meshsync_status status = msy_replica_step(writer->replica, &tick, 1, msy_clock_unix_ms(), NULL,
-                                              NULL, &writer->effects);
+    meshsync_status status = writer_step(writer, &tick, 1);
     if (status == MESHSYNC_OK) {
         writer_perform(writer);
     } else {

@@ -224,6 +224,19 @@ static void writer_failed(struct msy_sim_node *node, struct msy_sim_work **batch
     }
 }
 
+/* What the mesh machine knows of the peers' clocks, as the writer thread of a node would see it. */
+static meshsync_status writer_step(struct msy_sim_node *node,
+                                   const struct msy_replica_event *events, uint32_t count)
+{
+    uint64_t unix_ms = msy_sim_node_unix_ms(node);
+    struct msy_wall wall;
+    msy_mesh_get_wall(node->mesh, &wall);
+    struct msy_wall_time time = msy_wall_time(&wall, unix_ms, node->sim->now_us / 1000);
+    msy_replica_set_time(node->replica, time.at_least_ms, time.at_most_ms);
+    return msy_replica_step(node->replica, events, count, unix_ms, NULL, NULL,
+                            &node->replica_effects);
+}
+
 bool msy_sim_writer_died(struct msy_sim_node *node)
 {
     bool died = msy_store_memory_failed(node->store);
@@ -267,9 +280,7 @@ void msy_sim_writer_run(struct msy_sim_node *node)
         writer_crash(node, batch, count);
         return;
     }
-    meshsync_status status =
-        msy_replica_step(node->replica, events, count, msy_sim_node_unix_ms(node), NULL, NULL,
-                         &node->replica_effects);
+    meshsync_status status = writer_step(node, events, count);
     if (status != MESHSYNC_OK && msy_store_memory_failed(node->store)) {
         node->crash_armed = false;
         (void)msy_sim_writer_died(node);
@@ -302,8 +313,7 @@ meshsync_status msy_sim_writer_now(struct msy_sim_node *node, struct msy_replica
 {
     meshsync_status status = MESHSYNC_OK;
     event->id = ++node->id_next;
-    status = msy_replica_step(node->replica, event, 1, msy_sim_node_unix_ms(node), NULL, NULL,
-                              &node->replica_effects);
+    status = writer_step(node, event, 1);
     if (status != MESHSYNC_OK) {
         if (msy_sim_writer_died(node)) {
             msy_sim_node_stop(node, true);

@@ -98,7 +98,8 @@ static void trouble_good(struct swarm *swarm, uint32_t node)
 static bool trouble_excuses(meshsync_status status)
 {
     return status == MESHSYNC_E_IO || status == MESHSYNC_E_NO_MEMORY ||
-           status == MESHSYNC_E_STORE_FULL || status == MESHSYNC_E_STATE;
+           status == MESHSYNC_E_STORE_FULL || status == MESHSYNC_E_STATE ||
+           status == MESHSYNC_E_CLOCK;
 }
 
 /* A node joins the spaces that it is to be in and is not. */
