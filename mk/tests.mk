@@ -50,6 +50,7 @@ TESTS := \
     tests/unit/clock/test_clock.c \
     tests/unit/crdt/test_leaf.c \
     tests/unit/mesh/test_beacon.c \
+    tests/unit/mesh/test_clock.c \
     tests/unit/mesh/test_hostile.c \
     tests/unit/mesh/test_mesh.c \
     tests/unit/mesh/test_message.c \

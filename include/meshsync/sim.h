@@ -450,6 +450,7 @@ typedef struct meshsync_sim_protocol {
     uint64_t version_max; /**< 0: as it is. */
     uint64_t features;    /**< Feature bits offered beside those that it has. */
     uint64_t unknown;     /**< 1: it sends kinds and elements that only later versions know. */
+    uint64_t lacks;       /**< Feature bits of ours that it does not know, as an earlier version. */
 } meshsync_sim_protocol;
 
 /** Set it; from the node's next start on. @threads The one. @since 0.1 */

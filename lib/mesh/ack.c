@@ -64,6 +64,7 @@ void msy_ack_vector(struct msy_mesh *mesh, struct msy_mesh_link *link, struct ms
         return;
     }
     channel->vector_due = true;
+    size_t start = link->plain.len;
     meshsync_status status = msy_space_vector(mesh, NULL, space);
     if (status != MESHSYNC_OK) {
         msy_session_wrote(mesh, link, status);
@@ -78,6 +79,8 @@ void msy_ack_vector(struct msy_mesh *mesh, struct msy_mesh_link *link, struct ms
         at += count;
     } while (status == MESHSYNC_OK && at < space->vector.count);
     channel->vector_due = false;
+    channel->clock_out = false; /* It need not ask any more. */
+    mesh->stats.clock_bytes_out += link->plain.len - start;
     msy_session_wrote(mesh, link, status);
 }
 
@@ -221,6 +224,33 @@ static meshsync_status ack_take(struct msy_mesh *mesh, struct msy_store_txn *txn
     return msy_want_add(mesh, txn, space, tip, at_ms, false);
 }
 
+meshsync_status msy_ack_told(struct msy_mesh *mesh, struct msy_store_txn *txn,
+                             const struct msy_mesh_link *link, struct msy_channel *channel,
+                             const struct msy_mesh_space *space)
+{
+    channel->told = true;
+    channel->asking = false;
+    channel->telling = false;
+    ack_forget(mesh, link, space->number);
+    return channel->serving ? msy_serve_replan(txn, channel) : MESHSYNC_OK;
+}
+
+void msy_ack_heard(struct msy_mesh *mesh, struct msy_mesh_space *space)
+{
+    mesh->held = true;
+    msy_want_settle(mesh, space);
+    msy_space_wake(mesh, &space->digest_at_ms, mesh->now_ms + MSY_DIGEST_MS);
+}
+
+/* Its whole vector begins to come: what it noted since it showed a digest is implied by it. */
+static void ack_begin(struct msy_channel *channel)
+{
+    if (!channel->told && !channel->telling) {
+        channel->telling = true;
+        msy_vector_reset(&channel->durable);
+    }
+}
+
 meshsync_status msy_ack_on_tips(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                 enum msy_message_type type, meshsync_bytes content)
 {
@@ -236,8 +266,11 @@ meshsync_status msy_ack_on_tips(struct msy_mesh *mesh, struct msy_mesh_link *lin
         return status;
     }
     struct msy_mesh_space *space = msy_space_find(mesh, channel->space);
-    if (space == NULL || (type == MSY_MESSAGE_NOTE && !channel->told)) {
+    if (space == NULL || (type == MSY_MESSAGE_NOTE && !channel->told && !channel->asking)) {
         return space == NULL ? MESHSYNC_OK : MESHSYNC_E_PROTOCOL;
+    }
+    if (type == MSY_MESSAGE_VECTOR) {
+        ack_begin(channel);
     }
     status = msy_store_begin(mesh->store, MSY_TXN_READ, &txn);
     if (status == MESHSYNC_OK) {
@@ -246,22 +279,14 @@ meshsync_status msy_ack_on_tips(struct msy_mesh *mesh, struct msy_mesh_link *lin
     while (status == MESHSYNC_OK && msy_tips_next(&tips, &tip)) {
         status = ack_take(mesh, txn, link, channel, space, &tip);
     }
-    bool told = type == MSY_MESSAGE_VECTOR && tips.number == 0 && !channel->told;
-    if (status == MESHSYNC_OK && told && channel->serving) {
-        status = msy_serve_replan(txn, channel);
+    if (status == MESHSYNC_OK && type == MSY_MESSAGE_VECTOR && tips.number == 0 && !channel->told) {
+        status = msy_ack_told(mesh, txn, link, channel, space);
     }
     msy_store_abort(txn);
-    if (status != MESHSYNC_OK) {
-        return status;
+    if (status == MESHSYNC_OK) {
+        msy_ack_heard(mesh, space);
     }
-    mesh->held = true;
-    if (told) {
-        channel->told = true;
-        ack_forget(mesh, link, space->number);
-    }
-    msy_want_settle(mesh, space);
-    msy_space_wake(mesh, &space->digest_at_ms, mesh->now_ms + MSY_DIGEST_MS);
-    return MESHSYNC_OK;
+    return status;
 }
 
 /* --- memory of peers ------------------------------------------------------------------------- */

@@ -56,6 +56,8 @@
 #define MSY_BEACONS_PER_S_MAX 50u
 /* Notes are gathered this long, ms. */
 #define MSY_NOTE_MS 5u
+/* A vector of fewer tips is not longer than its digest, and is told as it is. */
+#define MSY_CLOCK_TIPS_MIN 2u
 /* How long a push may come after its note, between two round trips and these, ms. */
 #define MSY_PUSH_WAIT_MS_MIN 20u
 #define MSY_PUSH_WAIT_MS_MAX 200u

@@ -113,6 +113,8 @@ void msy_channel_close_in(struct msy_mesh *mesh, struct msy_mesh_link *link,
     msy_vector_reset(&channel->durable);
     msy_lazy_fini(mesh, &channel->pruned);
     channel->told = false;
+    channel->asking = false;
+    channel->telling = false;
     channel->synced = false;
     channel->fetching = false;
     channel->credited = false;
@@ -131,6 +133,7 @@ void msy_channel_close_out(struct msy_mesh *mesh, struct msy_channel *channel)
     msy_lazy_fini(mesh, &channel->lazy);
     memset(channel->digest_sent, 0, sizeof channel->digest_sent);
     channel->vector_due = false;
+    channel->clock_out = false;
     channel->serving = false;
     channel->credit = 0;
     channel_close_way(channel, MSY_WAY_OUT);

@@ -7,7 +7,11 @@
 
 #include "mesh/machine.h"
 
-enum { HANDSHAKE_VERSION_MIN = 1, HANDSHAKE_VERSION_MAX = 1, HANDSHAKE_FEATURES = 0 };
+enum {
+    HANDSHAKE_VERSION_MIN = 1,
+    HANDSHAKE_VERSION_MAX = 1,
+    HANDSHAKE_FEATURES = MSY_FEATURE_CLOCK
+};
 
 /* What both sides have said in the clear. An unequal preamble ends the link before this matters. */
 static const char handshake_prologue[] = "meshsync link 1 msy\x01msy\x01";
@@ -45,7 +49,7 @@ void msy_handshake_offer(struct msy_mesh *mesh, const struct msy_mesh_offer *off
     mesh->offer = *offer;
     mesh->offer.version_min = offer->version_min > 0 ? offer->version_min : HANDSHAKE_VERSION_MIN;
     mesh->offer.version_max = offer->version_max > 0 ? offer->version_max : HANDSHAKE_VERSION_MAX;
-    mesh->offer.features |= HANDSHAKE_FEATURES;
+    mesh->offer.features = (offer->features | HANDSHAKE_FEATURES) & ~offer->lacks;
 }
 
 void msy_handshake_start(struct msy_mesh *mesh, struct msy_mesh_link *link)
@@ -109,7 +113,7 @@ static bool handshake_greeting(struct msy_mesh *mesh, struct msy_mesh_link *link
     memcpy(link->device, greeting.device, sizeof link->device);
     memcpy(link->instance, greeting.instance, sizeof link->instance);
     link->version = msy_min_u64(greeting.version_max, mesh->offer.version_max);
-    link->features = greeting.features & HANDSHAKE_FEATURES;
+    link->features = greeting.features & mesh->offer.features & HANDSHAKE_FEATURES;
     return true;
 }
 

@@ -5,6 +5,7 @@
  *   LINK_UP, LINK_BYTES        link.c: preamble, records       handshake.c: who is it
  *        -> messages           session.c: dispatch, beats, twins
  *        -> spaces             spaces.c: which, blinded ids     channel.c: one space with one peer
+ *        -> clocks             clock.c: a digest before the vector
  *        -> tips               ack.c: who holds what            want.c: what to fetch, from whom
  *        -> changes            push.c: live, both directions    serve.c: what peers fetch
  *        -> the rest           address.c, digest.c, show.c
@@ -63,9 +64,12 @@ struct msy_channel {
     uint8_t invite[32];
     uint8_t proof[64];
     /* What the peer holds. */
-    bool told;                 /* Its first whole vector has come. */
+    bool told;                 /* Its first whole vector has come, or was known by its digest. */
+    bool asking;               /* Its digest was not ours: its vector is to come. */
+    bool telling;              /* A part of that vector has come. */
     bool synced;               /* Nothing of it is left to fetch; was noticed. */
     bool vector_due;           /* Our whole vector must be sent (again) when there is room. */
+    bool clock_out;            /* It was shown a digest, and may ask for the vector. */
     struct msy_vector durable; /* By its word. */
     struct msy_vector sent;    /* By us, in this session. */
     /* Fetching from it. */
@@ -181,6 +185,8 @@ struct msy_mesh_space {
     uint8_t invite_seed[32];
     bool stale;               /* vector must be read again. */
     struct msy_vector vector; /* Durable here. */
+    bool has_clock;
+    uint8_t clock[32];        /* Hash of vector, while it has one. */
     struct msy_vector fresh;  /* Its tips since the last notes. */
     struct msy_vector flying; /* Received, at the replica. */
     uint32_t flying_count;
@@ -478,6 +484,21 @@ meshsync_status msy_ack_on_tips(struct msy_mesh *mesh, struct msy_mesh_link *lin
 void msy_ack_keep(struct msy_mesh *mesh, const struct msy_mesh_link *link,
                   const struct msy_channel *channel);
 void msy_ack_free(struct msy_mesh *mesh);
+/* Its whole vector is in channel->durable now, for the first time in this session. */
+meshsync_status msy_ack_told(struct msy_mesh *mesh, struct msy_store_txn *txn,
+                             const struct msy_mesh_link *link, struct msy_channel *channel,
+                             const struct msy_mesh_space *space);
+/* What a peer holds became known: what follows from that. */
+void msy_ack_heard(struct msy_mesh *mesh, struct msy_mesh_space *space);
+
+/* --- clock.c ---------------------------------------------------------------------------------- */
+
+/* Tells a peer that was let in what we hold: by a digest where it knows digests, else whole. */
+void msy_clock_tell(struct msy_mesh *mesh, struct msy_mesh_link *link, struct msy_channel *channel);
+meshsync_status msy_clock_on(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                             meshsync_bytes content);
+meshsync_status msy_clock_on_ask(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                                 meshsync_bytes content);
 
 /* --- want.c ----------------------------------------------------------------------------------- */
 

@@ -41,6 +41,7 @@ struct msy_mesh_ports {
 struct msy_mesh_offer {
     uint64_t version_min, version_max;
     uint64_t features; /* Bits beside ours. */
+    uint64_t lacks;    /* Bits of ours that it does not know. */
     bool unknown;      /* Also sends kinds and elements that this version skips. */
 };
 
@@ -132,6 +133,9 @@ struct msy_mesh_effects {
 
 struct msy_mesh_stats {
     uint64_t bytes_in, bytes_out, changes_out, sessions, handshakes_failed, alarms;
+    uint64_t clock_bytes_out; /* Of whole vectors and of what spares them, without records. */
+    uint64_t clocks_equal;    /* Peers whose digest said all, */
+    uint64_t clocks_asked;    /* and whose vector had to be asked for. */
 };
 
 meshsync_status msy_mesh_open(const struct msy_mesh_options *options, uint64_t now_ms,

@@ -132,6 +132,7 @@ static void push_item(struct msy_mesh *mesh, struct msy_store_txn *txn,
 static void push_raise_own(struct msy_mesh_space *space, const struct push_item *item)
 {
     bool known = msy_vector_get(&space->vector, &item->tip.actor) != NULL;
+    space->has_clock = false;
     if (item->has_before || (!known && item->tip.seq > 1) ||
         (!space->stale && msy_vector_raise(&space->vector, &item->tip) != MESHSYNC_OK)) {
         space->stale = true;

@@ -332,6 +332,8 @@ static meshsync_status session_message(struct msy_mesh *mesh, struct msy_mesh_li
     case MSY_MESSAGE_PING: return session_on_ping(mesh, link, content);
     case MSY_MESSAGE_PONG: return session_on_pong(mesh, link, content);
     case MSY_MESSAGE_BYE: return session_on_bye(mesh, link, content);
+    case MSY_MESSAGE_CLOCK: return msy_clock_on(mesh, link, content);
+    case MSY_MESSAGE_ASK: return msy_clock_on_ask(mesh, link, content);
     }
     return type >= MSY_MESSAGE_TYPE_OPTIONAL ? MESHSYNC_OK : MESHSYNC_E_PROTOCOL;
 }

@@ -178,6 +178,7 @@ meshsync_status msy_space_vector(struct msy_mesh *mesh, struct msy_store_txn *tx
     if (status == MESHSYNC_OK) {
         status = msy_history_vector(txn, space->number, &space->vector);
     }
+    space->has_clock = false;
     space->stale = status != MESHSYNC_OK;
     msy_store_abort(own);
     return status;
@@ -337,7 +338,7 @@ static meshsync_status spaces_judge(struct msy_mesh *mesh, struct msy_store_txn 
         return MESHSYNC_OK;
     }
     msy_channel_open_way(channel, MSY_WAY_OUT);
-    msy_ack_vector(mesh, link, channel);
+    msy_clock_tell(mesh, link, channel);
     msy_mesh_link_wake(mesh, &link->tell_at_ms, mesh->now_ms);
     return MESHSYNC_OK;
 }

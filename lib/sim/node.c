@@ -166,6 +166,7 @@ static meshsync_status node_open(struct msy_sim_node *node, meshsync_error *erro
                                     .offer = {.version_min = node->protocol.version_min,
                                               .version_max = node->protocol.version_max,
                                               .features = node->protocol.features,
+                                              .lacks = node->protocol.lacks,
                                               .unknown = node->protocol.unknown != 0},
                                     .clock_ahead_ms_max = sim->options.clock_ahead_ms_max,
                                     .retry_ms_max = MSY_DIAL_BACKOFF_MS_MAX};

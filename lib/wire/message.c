@@ -146,6 +146,20 @@ meshsync_status msy_message_put_hashes(struct msy_buf *out, enum msy_message_typ
     return message_finish(out, start, status);
 }
 
+meshsync_status msy_message_put_clock(struct msy_buf *out, uint64_t channel,
+                                      const uint8_t digest[MSY_CLOCK_BYTES])
+{
+    size_t start = out->len;
+    meshsync_status status = message_begin_array(out, MSY_MESSAGE_CLOCK, 2);
+    if (status == MESHSYNC_OK) {
+        status = msy_mp_put_uint(out, channel);
+    }
+    if (status == MESHSYNC_OK) {
+        status = message_put_bin(out, digest, MSY_CLOCK_BYTES);
+    }
+    return message_finish(out, start, status);
+}
+
 meshsync_status msy_message_begin_addresses(struct msy_buf *out, uint32_t count)
 {
     size_t start = out->len;
@@ -387,6 +401,15 @@ bool msy_message_get_hashes(meshsync_bytes content, uint64_t *channel, uint8_t (
         }
     }
     return message_close(&cursor, have - count - 1);
+}
+
+bool msy_message_get_clock(meshsync_bytes content, uint64_t *channel,
+                           uint8_t digest[MSY_CLOCK_BYTES])
+{
+    struct msy_cursor cursor;
+    uint32_t have = 0;
+    return message_open(&cursor, content, 2, &have) && msy_mp_uint(&cursor, channel) &&
+           msy_mp_bin_copy(&cursor, digest, MSY_CLOCK_BYTES) && message_close(&cursor, have - 2);
 }
 
 /* An address is text of visible characters, so that it can be shown and handed to a resolver. */

@@ -26,8 +26,16 @@ enum msy_message_type {
     MSY_MESSAGE_ADDRESSES = 13,
     MSY_MESSAGE_PING = 14,
     MSY_MESSAGE_PONG = 15,
-    MSY_MESSAGE_BYE = 16
+    MSY_MESSAGE_BYE = 16,
+    MSY_MESSAGE_CLOCK = 17,
+    MSY_MESSAGE_ASK = 18
 };
+
+/* Bits of a greeting's features: what both sides have may be used. */
+enum msy_feature { MSY_FEATURE_CLOCK = 1 /* CLOCK and ASK. */ };
+
+/* What an ASK may ask for. */
+enum msy_clock_rung { MSY_CLOCK_RUNG_VECTOR = 0 };
 
 /* Types from here on are skipped by who does not know them; unknown lower ones are an error. */
 enum { MSY_MESSAGE_TYPE_OPTIONAL = 128 };
@@ -36,6 +44,7 @@ enum {
     MSY_MESSAGE_HEAD_BYTES = 5, /* u8 type, be32 length of what follows. */
     MSY_BLIND_BYTES = 16,       /* A space's blinded id. */
     MSY_TIP_PREFIX_BYTES = 8,   /* Of a change hash, in messages. */
+    MSY_CLOCK_BYTES = 16,       /* Digest of a vector in a session. */
     MSY_DEVICE_BYTES = 32,
     MSY_INSTANCE_BYTES = 16,
     MSY_CHANGES_HEAD_BYTES = 5,    /* u8 flags, be32 channel. */
@@ -99,6 +108,8 @@ meshsync_status msy_message_put_tips(struct msy_buf *out, enum msy_message_type 
 meshsync_status msy_message_put_hashes(struct msy_buf *out, enum msy_message_type type,
                                        uint64_t channel, const uint8_t (*hashes)[32],
                                        uint32_t count);
+meshsync_status msy_message_put_clock(struct msy_buf *out, uint64_t channel,
+                                      const uint8_t digest[MSY_CLOCK_BYTES]);
 /* Starts ADDRESSES of count entries at the end of out; each is then given by put_address, and end
  * completes the message that began at start. */
 meshsync_status msy_message_begin_addresses(struct msy_buf *out, uint32_t count);
@@ -125,6 +136,8 @@ bool msy_message_get_tips(meshsync_bytes content, struct msy_tips *tips);
 bool msy_tips_next(struct msy_tips *tips, struct msy_tip *tip);
 bool msy_message_get_hashes(meshsync_bytes content, uint64_t *channel, uint8_t (*hashes)[32],
                             uint32_t count);
+bool msy_message_get_clock(meshsync_bytes content, uint64_t *channel,
+                           uint8_t digest[MSY_CLOCK_BYTES]);
 bool msy_message_get_addresses(meshsync_bytes content, struct msy_addresses *addresses);
 bool msy_addresses_next(struct msy_addresses *addresses, const uint8_t **device,
                         meshsync_bytes *text);

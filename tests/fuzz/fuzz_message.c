@@ -148,6 +148,17 @@ static bool again_changes(struct msy_buf *out, meshsync_bytes content)
     return true;
 }
 
+static bool again_clock(struct msy_buf *out, meshsync_bytes content)
+{
+    uint64_t channel = 0;
+    uint8_t digest[MSY_CLOCK_BYTES];
+    if (!msy_message_get_clock(content, &channel, digest)) {
+        return false;
+    }
+    must(msy_message_put_clock(out, channel, digest) == MESHSYNC_OK);
+    return true;
+}
+
 static bool again(struct msy_buf *out, uint8_t type, meshsync_bytes content)
 {
     switch (type) {
@@ -161,6 +172,7 @@ static bool again(struct msy_buf *out, uint8_t type, meshsync_bytes content)
     case MSY_MESSAGE_DIGEST: return again_hashes(out, type, content);
     case MSY_MESSAGE_ADDRESSES: return again_addresses(out, content);
     case MSY_MESSAGE_BYE: return again_bye(out, content);
+    case MSY_MESSAGE_CLOCK: return again_clock(out, content);
     default: return again_numbers(out, type, content);
     }
 }

@@ -369,6 +369,7 @@ static void trouble_protocol(struct swarm *swarm, uint32_t node)
         protocol.version_max = 1 + world_draw(world, 6);
         protocol.features = world_draw(world, UINT32_MAX);
         protocol.unknown = world_draw(world, 2);
+        protocol.lacks = (protocol.features >> 31) != 0 ? UINT64_MAX : 0; /* An earlier one. */
     } else if (world_chance(world, 80)) {
         protocol.version_min = 2;
         protocol.version_max = 2 + world_draw(world, 3);

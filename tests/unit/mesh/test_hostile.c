@@ -70,7 +70,7 @@ static void broken_messages_end_the_session(void **state)
         uint8_t content[12];
     } broken[] = {
         {0, 0, {0}},                                             /* No type, */
-        {17, 1, {0x90}},                                         /* an unknown one, */
+        {99, 1, {0x90}},                                         /* an unknown one, */
         {127, 1, {0x90}},                                        /* another. */
         {MSY_MESSAGE_HELLO, 3, {0x92, 1, 2}},                    /* A second HELLO. */
         {MSY_MESSAGE_SPACES, 1, {0x90}},                         /* Malformed content, */
@@ -92,6 +92,10 @@ static void broken_messages_end_the_session(void **state)
         {MSY_MESSAGE_PING, 1, {0x90}},                           /* ... */
         {MSY_MESSAGE_PONG, 2, {0x91, 0xC0}},                     /* ... */
         {MSY_MESSAGE_BYE, 2, {0x92, 1}},                         /* ... */
+        {MSY_MESSAGE_CLOCK, 6, {0x92, 0, 0xC4, 2, 1, 2}},        /* Too short a digest. */
+        {MSY_MESSAGE_ASK, 2, {0x91, 0}},                         /* ... */
+        {MSY_MESSAGE_ASK, 3, {0x92, 0, 99}},                     /* For what there is not. */
+        {MSY_MESSAGE_ASK, 3, {0x92, 9, 0}},                      /* On no channel. */
     };
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
         open_two();

@@ -308,6 +308,28 @@ static void hashes_come_back(void **state)
     examine(get_hashes, bytes);
 }
 
+static bool get_clock(meshsync_bytes bytes)
+{
+    uint64_t channel = 0;
+    uint8_t digest[MSY_CLOCK_BYTES];
+    return msy_message_get_clock(bytes, &channel, digest);
+}
+
+static void clocks_come_back(void **state)
+{
+    (void)state;
+    uint8_t digest[MSY_CLOCK_BYTES];
+    uint8_t back[MSY_CLOCK_BYTES];
+    uint64_t channel = 0;
+    memset(digest, 9, sizeof digest);
+    assert_int_equal(msy_message_put_clock(&buf, 77, digest), MESHSYNC_OK);
+    meshsync_bytes bytes = content(MSY_MESSAGE_CLOCK);
+    assert_true(msy_message_get_clock(bytes, &channel, back));
+    assert_int_equal(channel, 77);
+    assert_memory_equal(digest, back, sizeof back);
+    examine(get_clock, bytes);
+}
+
 static void addresses_come_back(void **state)
 {
     (void)state;
@@ -447,6 +469,7 @@ static meshsync_status encode(uint32_t which)
     case 8: return msy_message_put_change(&buf, 0, (meshsync_bytes){bytes, sizeof bytes});
     case 9: return msy_message_begin_addresses(&buf, 1);
     case 10: return msy_message_put_address(&buf, bytes, "host:1");
+    case 11: return msy_message_put_clock(&buf, 1, bytes);
     default: return MESHSYNC_OK;
     }
 }
@@ -454,7 +477,7 @@ static meshsync_status encode(uint32_t which)
 static void without_memory_nothing_is_written(void **state)
 {
     (void)state;
-    for (uint32_t which = 0; which <= 10; which++) {
+    for (uint32_t which = 0; which <= 11; which++) {
         for (size_t room = 0; room < 200; room++) {
             msy_buf_fini(&buf);
             msy_buf_init(&buf, &alloc, 9 + room);
@@ -479,6 +502,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(opens_come_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tips_come_back_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(hashes_come_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(clocks_come_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(addresses_come_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(goodbyes_come_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(changes_come_back, set_up, tear_down),
