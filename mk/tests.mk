@@ -29,6 +29,7 @@ TESTS := \
     tests/sim/test_meetings.c \
     tests/sim/test_scenarios.c \
     tests/sim/test_sim.c \
+    tests/sim/test_starved.c \
     tests/unit/api/test_backup.c \
     tests/unit/api/test_bundle.c \
     tests/unit/api/test_embedding.c \

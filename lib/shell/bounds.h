@@ -49,10 +49,11 @@
 #define MSY_NAMES_MS 30000
 #define MSY_NAMES_AT_ONCE_MAX 16u
 #define MSY_NAME_ADDRESSES_MAX 64u
-/* Machine of the mesh: when the store takes no more, it begins anew after a wait that doubles from
- * and up to these, in ms, until something is committed: its peers send all again each time. */
-#define MSY_FULL_MS_MIN 200u
-#define MSY_FULL_MS_MAX 30000u
+/* Machine of the mesh: when the store takes no more, or when it fails again within the longer of
+ * these after it failed, it begins anew after a wait that doubles from and up to these, in ms: it
+ * dials all its peers each time, and they send all again. */
+#define MSY_ANEW_MS_MIN 200u
+#define MSY_ANEW_MS_MAX 30000u
 /* Loop: rounds of work in one turn before the loop gets its say again. */
 #define MSY_SETTLE_ROUNDS_MAX 16
 /* Watches: events given in one turn to one of them. */

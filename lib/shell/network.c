@@ -210,27 +210,43 @@ static void net_drop_machine(struct msy_network *net)
 }
 
 /* Waits before the next machine, ever longer. */
-static void net_wait_full(struct msy_network *net)
+static void net_wait(struct msy_network *net, const char *why)
 {
-    uint64_t wait_ms = net->full_wait_ms == 0 ? MSY_FULL_MS_MIN : net->full_wait_ms * 2;
-    net->full_wait_ms = wait_ms < MSY_FULL_MS_MAX ? wait_ms : MSY_FULL_MS_MAX;
-    net->full_until_ms = msy_clock_mono_ms() + net->full_wait_ms;
-    msy_log_write(&net->node->log, MSY_LOG_WARN, "network",
-                  "the store takes no more: peers again in %llu ms",
-                  (unsigned long long)net->full_wait_ms);
+    uint64_t wait_ms = net->anew_wait_ms == 0 ? MSY_ANEW_MS_MIN : net->anew_wait_ms * 2;
+    net->anew_wait_ms = wait_ms < MSY_ANEW_MS_MAX ? wait_ms : MSY_ANEW_MS_MAX;
+    net->anew_until_ms = msy_clock_mono_ms() + net->anew_wait_ms;
+    msy_log_write(&net->node->log, MSY_LOG_WARN, "network", "%s: peers again in %llu ms", why,
+                  (unsigned long long)net->anew_wait_ms);
+}
+
+/* A machine that failed soon after the last one did would dial all its peers for nothing. */
+static void net_wait_if_due(struct msy_network *net, bool full)
+{
+    uint64_t now_ms = msy_clock_mono_ms();
+    bool soon = net->anew_at_ms != 0 && now_ms - net->anew_at_ms < MSY_ANEW_MS_MAX;
+    if (full) {
+        net_wait(net, "the store takes no more");
+    } else if (soon) {
+        net_wait(net, "failed again");
+    } else {
+        net->anew_wait_ms = 0;
+    }
+    net->anew_full = full;
+    net->anew_at_ms = now_ms;
 }
 
 /* A new machine without links that knows what the last one was told. */
 static void net_restart(struct msy_network *net, bool full)
 {
     meshsync_error error;
-    bool waiting = net->mesh == NULL && msy_clock_mono_ms() < net->full_until_ms;
+    bool waiting = net->mesh == NULL && msy_clock_mono_ms() < net->anew_until_ms;
+    bool failed = net->mesh != NULL;
     net_drop_machine(net); /* Who came while there was none was never heard. */
-    if (full && !waiting) {
-        net_wait_full(net);
+    if (failed || (full && !waiting)) {
+        net_wait_if_due(net, full);
     }
-    if (msy_clock_mono_ms() < net->full_until_ms) {
-        net->mesh_timer_ms = net->full_until_ms; /* Then the loop comes back here. */
+    if (msy_clock_mono_ms() < net->anew_until_ms) {
+        net->mesh_timer_ms = net->anew_until_ms; /* Then the loop comes back here. */
         return;
     }
     (void)pthread_mutex_lock(&net->mesh_lock);
@@ -355,10 +371,12 @@ static bool net_round(struct msy_network *net)
         net->fed = true;
         msy_network_feed(net);
     }
-    if (committed) { /* The store takes something again. */
-        net->full_wait_ms = 0;
-        net->mesh_timer_ms = net->full_until_ms > 0 ? 0 : net->mesh_timer_ms;
-        net->full_until_ms = 0;
+    if (committed && net->anew_full) { /* The store takes something again. */
+        net->mesh_timer_ms = net->mesh == NULL ? 0 : net->mesh_timer_ms;
+        net->anew_full = false;
+        net->anew_wait_ms = 0;
+        net->anew_until_ms = 0;
+        net->anew_at_ms = 0;
     }
     if (restart && net->phase == MSY_NET_OPEN) {
         net_restart(net, full);

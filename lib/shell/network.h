@@ -74,8 +74,10 @@ struct msy_network {
     bool armed;       /* A watcher was added since the loop looked (MSY_NET_EXTERNAL). */
     bool in_callback; /* An application's function is being called. */
     bool settling;
-    uint64_t full_wait_ms; /* The last wait for a store that takes no more; 0: it took something. */
-    uint64_t full_until_ms;        /* No machine before. */
+    uint64_t anew_at_ms;           /* When a machine failed last; 0: never. */
+    uint64_t anew_wait_ms;         /* The wait after that; 0: none. */
+    uint64_t anew_until_ms;        /* No machine before. */
+    bool anew_full;                /* It waits until the store takes something. */
     bool fed;                      /* The machine was told where we listen and whom to dial. */
     uint8_t *read_buffer;          /* MSY_LINK_READ_BYTES; owned. */
     struct msy_verified *verified; /* Owned; of this thread. NULL: no memory for it. */

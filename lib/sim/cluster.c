@@ -237,6 +237,11 @@ static void sim_dispatch(struct meshsync_sim *sim, const struct msy_sim_event *e
             msy_sim_node_anew(node);
         }
         return;
+    case MSY_SIM_BACK:
+        if (!node->up && node->life == event->life) {
+            msy_sim_node_back(node);
+        }
+        return;
     case MSY_SIM_BEACON:
     case MSY_SIM_HEARD: msy_sim_net_on_beacon(sim, event); return;
     case MSY_SIM_CONNECT:

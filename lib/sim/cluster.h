@@ -73,6 +73,8 @@ struct msy_sim_node {
     uint8_t beacon[MSY_SIM_BEACON_BYTES_MAX]; /* The last it sent. */
     size_t beacon_len;
     bool anew_due;          /* A machine had no memory. */
+    uint64_t anew_at_us;    /* When that was last; 0: never. */
+    uint64_t anew_wait_us;  /* The wait after it, before the node is up again. */
     uint64_t commit_us_max; /* 0: of the options. */
     meshsync_sim_protocol protocol;
     uint64_t sent_us_last; /* The latest time at which something that arrived here was sent. */
@@ -189,6 +191,7 @@ uint64_t msy_sim_node_unix_ms(const struct msy_sim_node *node);
 void msy_sim_node_mesh(struct msy_sim_node *node, struct msy_mesh_event *event);
 /* Begins again because a machine had no memory. */
 void msy_sim_node_anew(struct msy_sim_node *node);
+void msy_sim_node_back(struct msy_sim_node *node);
 /* The local number of the chosen space. */
 void msy_sim_node_set_space(struct msy_sim_node *node, uint32_t number);
 void msy_sim_node_timer(struct msy_sim_node *node, uint64_t token);

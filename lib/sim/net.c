@@ -461,6 +461,7 @@ void msy_sim_net_event(struct meshsync_sim *sim, const struct msy_sim_event *eve
     case MSY_SIM_TIMER:
     case MSY_SIM_SECOND:
     case MSY_SIM_ANEW:
+    case MSY_SIM_BACK:
     case MSY_SIM_BEACON:
     case MSY_SIM_HEARD:
     case MSY_SIM_WRITER: return; /* Not of the network. */

@@ -7,7 +7,8 @@
 #include "sim/cluster.h"
 #include "store/history.h"
 
-enum { SIM_LINK_FIRST = 2 };
+/* Waits after machines that had no memory (lib/shell/bounds.h, MSY_ANEW_MS_MIN and _MAX). */
+enum { SIM_LINK_FIRST = 2, SIM_ANEW_US_MIN = 200000, SIM_ANEW_US_MAX = 30000000 };
 
 void msy_sim_address(uint32_t node, uint32_t port, char *text, size_t text_len)
 {
@@ -383,13 +384,35 @@ void msy_sim_node_mesh(struct msy_sim_node *node, struct msy_mesh_event *event)
     node_wake_at(node, timer_at_ms);
 }
 
+/* It waits as the library does (msy_network_restart): who has no memory for its sessions would
+ * dial all its peers again and again. */
+static void node_wait_for_memory(struct msy_sim_node *node)
+{
+    uint64_t now_us = node->sim->now_us;
+    bool soon = node->anew_at_us != 0 && now_us - node->anew_at_us < SIM_ANEW_US_MAX;
+    uint64_t wait_us = node->anew_wait_us == 0 ? SIM_ANEW_US_MIN : node->anew_wait_us * 2;
+    struct msy_sim_event back = {.type = MSY_SIM_BACK, .node = node->index, .life = node->life};
+    wait_us = wait_us < SIM_ANEW_US_MAX ? wait_us : SIM_ANEW_US_MAX;
+    node->anew_wait_us = soon ? wait_us : 0;
+    node->anew_at_us = now_us;
+    msy_sim_at(node->sim, &back, node->anew_wait_us + 1);
+}
+
 void msy_sim_node_anew(struct msy_sim_node *node)
 {
-    meshsync_error error = {0};
     msy_sim_node_stop(node, true);
+    node_wait_for_memory(node);
+}
+
+void msy_sim_node_back(struct msy_sim_node *node)
+{
+    meshsync_error error = {0};
     meshsync_status status = msy_sim_node_start(node, &error);
-    if (status != MESHSYNC_OK && status != MESHSYNC_E_NO_MEMORY &&
-        status != MESHSYNC_E_STORE_FULL && status != MESHSYNC_E_IO) {
+    if (status == MESHSYNC_E_NO_MEMORY) {
+        node->sim->stats.memory_out += 1;
+        node_wait_for_memory(node);
+    } else if (status != MESHSYNC_OK && status != MESHSYNC_E_STORE_FULL &&
+               status != MESHSYNC_E_IO) {
         msy_sim_break(node->sim, status, error.message);
     }
 }

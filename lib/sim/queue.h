@@ -19,9 +19,10 @@ enum msy_sim_event_type {
     MSY_SIM_ANSWER = 5,  /* And its answer. */
     MSY_SIM_FLOW = 6,    /* Something of direction `side` of connection token is due. */
     MSY_SIM_BROKEN = 7,  /* End `side` of connection token learns that it is gone. */
-    MSY_SIM_ANEW = 8,    /* A machine of node had no memory: both begin again. */
+    MSY_SIM_ANEW = 8,    /* A machine of node had no memory: it goes down. */
     MSY_SIM_BEACON = 9,  /* node makes a beacon. */
-    MSY_SIM_HEARD = 10   /* node hears the beacon of node `side`. */
+    MSY_SIM_HEARD = 10,  /* node hears the beacon of node `side`. */
+    MSY_SIM_BACK = 11    /* node has waited after a machine that had no memory. */
 };
 
 struct msy_sim_event {
