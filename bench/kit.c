@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { KIT_RATIO_MAX = 1000000 };
+
 void kit_fail(const char *what, const char *why)
 {
     (void)fprintf(stderr, "bench: %s: %s\n", what, why);
@@ -160,7 +162,9 @@ void kit_print(const struct kit_report *report)
     struct utsname machine;
     double bare = kit_quantile(report->bare, 0.5);
     double own = kit_quantile(report->meshsync, 0.5);
-    double ratio = report->larger_is_better ? own / bare : bare / own;
+    double good = report->larger_is_better ? own : bare;
+    double bad = report->larger_is_better ? bare : own;
+    double ratio = bad > 0 ? good / bad : good > 0 ? KIT_RATIO_MAX : 1; /* JSON has no infinity. */
     if (uname(&machine) != 0) {
         kit_fail("uname", "failed");
     }

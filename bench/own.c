@@ -47,7 +47,11 @@ void own_close(struct own_store *store)
 void own_put(meshsync_txn *txn, uint64_t round, uint64_t number)
 {
     char key[KIT_KEY_BYTES + 1];
-    kit_key(round, number, key);
+    if (round == OWN_SORTED) {
+        kit_key_sorted(1, number, key);
+    } else {
+        kit_key(round, number, key);
+    }
     own_put_key(txn, key, number);
 }
 

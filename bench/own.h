@@ -17,6 +17,8 @@ void own_open_again(struct own_store *store);
 /* Closes it, and opens it again. */
 void own_reopen(struct own_store *store);
 void own_close(struct own_store *store);
+/* The round whose keys are in order. */
+#define OWN_SORTED UINT64_MAX
 /* The number-th put of a round into a transaction. */
 void own_put(meshsync_txn *txn, uint64_t round, uint64_t number);
 /* The same under a key of KIT_KEY_BYTES. */

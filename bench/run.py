@@ -13,6 +13,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
@@ -20,7 +21,9 @@ DOCUMENT = os.path.join(ROOT, "docs", "performance.md")
 BEGIN = "<!-- figures -->"
 END = "<!-- figures end -->"
 PLOT = "performance.svg"
-PROGRAMS = ("local", "read", "replicate")
+PROGRAMS = ("local", "read", "replicate", "catchup", "heal", "memory", "idle", "session")
+LARGE = ("read", "memory", "catchup")
+SIZE_BYTES_MAX = 600 << 10
 SIZES = {"normal": ["--puts", "10000", "--rounds", "10"],
          "large": ["--puts", "1000000", "--batch", "10000", "--rounds", "10", "--sorted", "1"]}
 # Row of the targets, and the ratio that is aimed at.
@@ -37,7 +40,26 @@ TARGETS = {
     "replicate: put to visible, p99": ("7", 0.5),
     "replicate: wire, batches of 64": ("9", 116 / 142),
     "replicate: wire, singly": ("9", 116 / 396),
+    "catchup: bytes of 10, much in common": ("8", 1160 / (1160 * 1.25 + 500)),
+    "catchup: bytes of 1000, little in common": ("8", 116000 / (116000 * 1.25 + 500)),
+    "catchup: bytes of 1000, much in common": ("8", 116000 / (116000 * 1.25 + 500)),
+    "catchup: bytes of 100000, much in common": ("8", 1 / 1.25),
+    "catchup: time of 1000, much in common": ("8", 0.8),
+    "catchup: time of 100000, much in common": ("8", 0.8),
+    "catchup: bytes of 10, 10 M in common": ("8", 1160 / (1160 * 1.25 + 500)),
+    "catchup: bytes of 1000, 10 M in common": ("8", 116000 / (116000 * 1.25 + 500)),
+    "catchup: time of 1000, 10 M in common": ("8", 0.8),
+    "heal: increments of 5 nodes": ("11", 1),
+    "memory: an idle node, private": ("12", 1),
+    "memory: 100 k keys, private": ("12", 1),
+    "memory: 10 M keys, private": ("12", 1),
     "read: disk": ("13", 1 / 2.3),
+    "memory: 10 M keys, opening": ("13", 1),
+    "size: shared library, stripped": ("14", 1),
+    "idle: processor with 10 peers": ("14", 1),
+    "session: records in bulk": ("15", 0.9),
+    "idle: many spaces, put to visible": ("16", 1 / 1.2),
+    "catchup: single ops of 50 actors": ("17", 0.5),
 }
 
 
@@ -150,11 +172,14 @@ def peers():
 
 
 def large():
-    path = os.path.join(HERE, "results", "read-large.json")
-    if not os.path.exists(path):
+    results = []
+    for name in LARGE:
+        path = os.path.join(HERE, "results", name + "-large.json")
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                results += [json.loads(line) for line in file]
+    if not results:
         return []
-    with open(path, encoding="utf-8") as file:
-        results = [json.loads(line) for line in file]
     return ["", "### Large", "", "`make bench-large`: loaded once, in order of the keys.",
             ""] + table(results)
 
@@ -179,8 +204,23 @@ def write_document(lines):
         file.write(head + "\n\n" + "\n".join(lines) + "\n\n" + tail)
 
 
+def size(build, like):
+    """The shared library without its symbols, in the form of what the programs say."""
+    library = os.path.realpath(os.path.join(build, "libmeshsync.so"))
+    with tempfile.NamedTemporaryFile() as file:
+        subprocess.run(["strip", "--strip-unneeded", "-o", file.name, library], check=True)
+        found = os.path.getsize(file.name)
+    sides = {"bare": SIZE_BYTES_MAX / 1024, "meshsync": found / 1024}
+    result = {key: like[key] for key in ("schema", "library", "kernel", "cpus")}
+    result.update(bench="size", what="shared library, stripped", unit="KiB", n=1,
+                  against="the most that it may be", ratio=round(SIZE_BYTES_MAX / found, 3))
+    for side, value in sides.items():
+        result[side] = {"rounds": 1, "min": value, "median": value, "max": value}
+    return result
+
+
 def measure_all(given):
-    names = ("read",) if given.large else PROGRAMS
+    names = LARGE if given.large else PROGRAMS
     options = given.options or SIZES["large" if given.large else "normal"]
     os.makedirs(os.path.join(HERE, "results"), exist_ok=True)
     results = []
@@ -189,6 +229,8 @@ def measure_all(given):
         if not os.access(program, os.X_OK):
             sys.exit(f"no {program}: make benches")
         found = measure(program, given.dir, options)
+        if name == "memory" and not given.large:
+            found.append(size(given.build, found[0]))
         file_name = name + ("-large" if given.large else "") + ".json"
         with open(os.path.join(HERE, "results", file_name), "w", encoding="utf-8") as file:
             for result in found:

@@ -405,7 +405,8 @@ void msy_spaces_free(struct msy_mesh *mesh);
 /* Offers all spaces to a peer. */
 void msy_spaces_offer(struct msy_mesh *mesh, struct msy_mesh_link *link);
 /* The list or membership changed: offers again, and looks again at who is let in. */
-void msy_spaces_event(struct msy_mesh *mesh);
+/* Membership in a space changed; 0: the list of spaces. */
+void msy_spaces_event(struct msy_mesh *mesh, uint32_t number);
 void msy_spaces_recheck(struct msy_mesh *mesh, struct msy_mesh_space *space);
 meshsync_status msy_spaces_on_list(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                    meshsync_bytes content);

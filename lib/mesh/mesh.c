@@ -157,7 +157,7 @@ static void mesh_spaces_due(struct msy_mesh *mesh)
 static void mesh_due(struct msy_mesh *mesh)
 {
     if (mesh_rings(mesh, &mesh->reload_at_ms)) {
-        msy_spaces_event(mesh);
+        msy_spaces_event(mesh, 0);
     }
     if (mesh->links_at_ms <= mesh->now_ms) {
         mesh_links_due(mesh);
@@ -220,7 +220,7 @@ static meshsync_status mesh_event(struct msy_mesh *mesh, const struct msy_mesh_e
     case MSY_MESH_LINK_DRAINED: mesh_link_event(mesh, event); return MESHSYNC_OK;
     case MSY_MESH_COMMITTED: msy_push_committed(mesh, event); return MESHSYNC_OK;
     case MSY_MESH_RECEIVED: msy_push_received(mesh, event); return MESHSYNC_OK;
-    case MSY_MESH_SPACES: msy_spaces_event(mesh); return MESHSYNC_OK;
+    case MSY_MESH_SPACES: msy_spaces_event(mesh, event->space); return MESHSYNC_OK;
     case MSY_MESH_MISSING: msy_want_missing(mesh, event); return MESHSYNC_OK;
     case MSY_MESH_PEER_ADD: return msy_mesh_address_add_seed(mesh, event->text);
     case MSY_MESH_PEER_REMOVE: return msy_mesh_address_remove_seed(mesh, event->text);

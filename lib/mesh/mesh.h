@@ -67,7 +67,7 @@ enum msy_mesh_event_type {
     MSY_MESH_LINK_DRAINED = 5, /* out_bytes of link's output are still unsent. */
     MSY_MESH_COMMITTED = 6,    /* Records lsn_first to lsn_last are durable. */
     MSY_MESH_RECEIVED = 7,     /* The replica dealt with the SUBMIT of this id. */
-    MSY_MESH_SPACES = 8,       /* The list of spaces, or membership, changed. */
+    MSY_MESH_SPACES = 8,       /* Membership in space changed; 0: the list of spaces. */
     MSY_MESH_MISSING = 9,      /* A cause is not here: ask for tip in space. */
     MSY_MESH_PEER_ADD = 10,    /* Dial text, for ever. */
     MSY_MESH_PEER_REMOVE = 11, /* Stop; status of the step: E_NOT_FOUND when it is not dialled. */

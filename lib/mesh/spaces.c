@@ -148,6 +148,9 @@ meshsync_status msy_spaces_load(struct msy_mesh *mesh, bool *changed)
             status = MESHSYNC_E_NO_MEMORY;
             continue;
         }
+        if (space->joining != row.joining) {
+            msy_space_wake(mesh, &space->recheck_at_ms, mesh->now_ms);
+        }
         space->seen = true;
         space->joining = row.joining;
         memcpy(space->id, row.id, sizeof space->id);
@@ -361,9 +364,16 @@ void msy_spaces_recheck(struct msy_mesh *mesh, struct msy_mesh_space *space)
     }
 }
 
-void msy_spaces_event(struct msy_mesh *mesh)
+void msy_spaces_event(struct msy_mesh *mesh, uint32_t number)
 {
     bool changed = false;
+    struct msy_mesh_space *space = number == 0 ? NULL : msy_space_find(mesh, number);
+    if (number != 0) {
+        if (space != NULL) {
+            msy_spaces_recheck(mesh, space);
+        }
+        return;
+    }
     meshsync_status status = msy_spaces_load(mesh, &changed);
     mesh->offer_due = mesh->offer_due || changed;
     if (status != MESHSYNC_OK) {
@@ -377,9 +387,6 @@ void msy_spaces_event(struct msy_mesh *mesh)
         }
     }
     mesh->offer_due = false;
-    for (uint32_t i = 0; i < mesh->spaces_count; i++) {
-        msy_spaces_recheck(mesh, mesh->spaces[i]);
-    }
 }
 
 /* --- messages -------------------------------------------------------------------------------- */
@@ -402,6 +409,9 @@ meshsync_status msy_spaces_on_list(struct msy_mesh *mesh, struct msy_mesh_link *
             continue;
         }
         struct msy_channel *channel = msy_channel_make(mesh, link, space->number);
+        if (channel != NULL && channel->has_ours && channel->has_theirs) {
+            continue; /* Each has heard the other's judgement: a list changes nothing. */
+        }
         status = channel == NULL ? MESHSYNC_E_NO_MEMORY
                                  : spaces_judge(mesh, txn, link, channel, space, true);
     }

@@ -59,6 +59,7 @@ struct msy_space_state {
     bool dirty;           /* own, heads or changes are to be written. */
     bool control_dirty;   /* Control records changed: who waits for membership is to be tried. */
     bool control_changed; /* Control records changed in this batch. */
+    bool members_changed; /* And it is to be said. */
     struct msy_collection_state *collections;
     uint32_t collections_count, collections_cap;
 };

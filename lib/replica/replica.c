@@ -344,7 +344,7 @@ static meshsync_status replica_flush(struct msy_replica *replica)
         struct msy_space_state *space = &replica->spaces[i];
         if (space->control_changed && !space->erased) {
             status = msy_spaces_settle(replica, space);
-            replica->spaces_changed = true;
+            space->members_changed = true;
             space->control_changed = false;
             space->control_dirty = false;
         }
@@ -542,6 +542,18 @@ static meshsync_status replica_say_committed(struct msy_replica *replica, uint64
     }
     if (replica->spaces_changed && msy_replica_effect(replica, MSY_REPLICA_SPACES) == NULL) {
         return MESHSYNC_E_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < replica->spaces_count; i++) {
+        struct msy_space_state *space = &replica->spaces[i];
+        struct msy_replica_effect *effect =
+            space->members_changed ? msy_replica_effect(replica, MSY_REPLICA_SPACES) : NULL;
+        if (space->members_changed && effect == NULL) {
+            return MESHSYNC_E_NO_MEMORY;
+        }
+        if (effect != NULL) {
+            effect->space = space->number;
+        }
+        space->members_changed = false;
     }
     return MESHSYNC_OK;
 }

@@ -56,7 +56,7 @@ enum msy_replica_effect_type {
     MSY_REPLICA_QUEUED = 2,    /* Before the commit: tip is fixed. */
     MSY_REPLICA_RECEIVED = 3,  /* A CHANGES event was dealt with. */
     MSY_REPLICA_COMMITTED = 4, /* Durable: records lsn_first to lsn_last are new. */
-    MSY_REPLICA_SPACES = 5,    /* The list of spaces, or membership in space, changed. */
+    MSY_REPLICA_SPACES = 5,    /* Membership in space changed; 0: the list of spaces. */
     MSY_REPLICA_MISSING = 6,   /* A cause of a received change is not here: space, tip. */
     MSY_REPLICA_ALARM = 7      /* Something must not be: words in error. */
 };

@@ -61,7 +61,7 @@
 /* Closing a node: how long goodbyes may take, in ms. */
 #define MSY_CLOSE_MS_MAX 2000
 /* Proofs of membership that were verified and are remembered, 32 bytes each; a power of two. */
-#define MSY_VERIFIED_SLOTS 512u
+#define MSY_VERIFIED_SLOTS 4096u
 /* Addresses that are remembered over a restart: of peers, and of our own. */
 #define MSY_REMEMBER_PEERS_MAX 64u
 #define MSY_REMEMBER_LISTENS_MAX 8u
