@@ -35,6 +35,7 @@ TESTS := \
     tests/unit/api/test_embedding.c \
     tests/unit/api/test_feed.c \
     tests/unit/api/test_full.c \
+    tests/unit/api/test_many_spaces.c \
     tests/unit/api/test_merge.c \
     tests/unit/api/test_names.c \
     tests/unit/api/test_open.c \
