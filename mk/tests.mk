@@ -72,6 +72,7 @@ TESTS := \
     tests/unit/shell/test_remember.c \
     tests/unit/shell/test_steady.c \
     tests/unit/wire/test_msgpack.c \
+    tests/unit/wire/test_press.c \
     tests/unit/wire/test_vectors.c
 TEST_SUPPORT := \
     tests/fault/api_cases.c \
