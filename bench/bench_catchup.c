@@ -7,6 +7,8 @@
 #include "own.h"
 
 enum { CATCHUP_ACTORS = 50, CATCHUP_ROUNDS = 3, CATCHUP_SIZES = 3 };
+/* What fits in one transaction with room to spare. */
+enum { CATCHUP_TXN_OPS = 50000 };
 
 struct catchup {
     struct kit_options options;
@@ -51,8 +53,8 @@ static void catchup_puts(struct catchup *catchup, uint64_t puts, struct kit_figu
 {
     mesh_offline(&catchup->nodes[1]);
     catchup->round += 1;
-    for (uint64_t first = 0; first < puts; first += MESHSYNC_TXN_OPS_MAX) {
-        uint64_t count = puts - first < MESHSYNC_TXN_OPS_MAX ? puts - first : MESHSYNC_TXN_OPS_MAX;
+    for (uint64_t first = 0; first < puts; first += CATCHUP_TXN_OPS) {
+        uint64_t count = puts - first < CATCHUP_TXN_OPS ? puts - first : CATCHUP_TXN_OPS;
         own_commit(catchup->nodes[0].space, catchup->round, first, count, NULL);
     }
     kit_add(rate, (double)puts / catchup_meet(catchup, bytes));
