@@ -56,6 +56,7 @@ TESTS := \
     tests/unit/mesh/test_hostile.c \
     tests/unit/mesh/test_mesh.c \
     tests/unit/mesh/test_message.c \
+    tests/unit/mesh/test_pack.c \
     tests/unit/mesh/test_wall.c \
     tests/unit/replica/test_pending.c \
     tests/unit/replica/test_scan.c \

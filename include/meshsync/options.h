@@ -39,6 +39,12 @@ typedef void (*meshsync_log_fn)(void *user, int32_t level, const char *component
  */
 typedef void *(*meshsync_realloc_fn)(void *user, void *ptr, size_t old_size, size_t new_size);
 
+/** Compression of what is sent; 1 to 3 are levels of zstd, everywhere. */
+typedef enum meshsync_compression {
+    MESHSYNC_COMPRESS_AUTO = 0, /**< Level 1, but over loopback and Unix sockets none. */
+    MESHSYNC_COMPRESS_NONE = 4  /**< And nothing compressed is taken. */
+} meshsync_compression;
+
 /** Options of a node. Begin with meshsync_options_init(). */
 typedef struct meshsync_options {
     size_t size;                  /**< Set by meshsync_options_init(), never by hand. */
@@ -60,6 +66,7 @@ typedef struct meshsync_options {
     int32_t mode;                 /**< enum meshsync_mode; default MESHSYNC_MODE_WRITE. */
     int32_t log_level;            /**< Most verbose level that is logged; default INFO. */
     int32_t create;               /**< 0: the folder must hold a node already. Default 1. */
+    uint64_t compression;         /**< 1 to 3, or enum meshsync_compression; default AUTO. */
 } meshsync_options;
 
 /**

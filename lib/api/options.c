@@ -11,7 +11,8 @@
 #define OPTION_TIB ((uint64_t)1 << 40)
 #define OPTION_DAY_MS ((uint64_t)24 * 3600 * 1000)
 
-_Static_assert(sizeof(meshsync_options) == offsetof(meshsync_options, create) + sizeof(int32_t),
+_Static_assert(sizeof(meshsync_options) ==
+                   offsetof(meshsync_options, compression) + sizeof(uint64_t),
                "meshsync_options ends in padding");
 
 static const struct msy_option option_table[] = {
@@ -38,6 +39,8 @@ static const struct msy_option option_table[] = {
     {"log_level", MSY_OPTION_I32, offsetof(meshsync_options, log_level), MESHSYNC_LOG_INFO,
      MESHSYNC_LOG_ERROR, MESHSYNC_LOG_DEBUG, false},
     {"create", MSY_OPTION_I32, offsetof(meshsync_options, create), 1, 0, 1, false},
+    {"compression", MSY_OPTION_U64, offsetof(meshsync_options, compression), MESHSYNC_COMPRESS_AUTO,
+     MESHSYNC_COMPRESS_AUTO, MESHSYNC_COMPRESS_NONE, false},
 };
 
 const struct msy_option *msy_options_table(size_t *count)

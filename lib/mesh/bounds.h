@@ -58,6 +58,14 @@
 #define MSY_NOTE_MS 5u
 /* A vector of fewer tips is not longer than its digest, and is told as it is. */
 #define MSY_CLOCK_TIPS_MIN 2u
+/* Compression: level; a message that starts a stream, and one that uses it, in bytes; streams of
+ * each direction in a session, sessions that may have some, and how long an unused one is kept. */
+#define MSY_PACK_LEVEL 1
+#define MSY_PACK_START_BYTES 4096u
+#define MSY_PACK_BYTES_MIN 128u
+#define MSY_PACK_STREAMS_MAX 4u
+#define MSY_PACK_SESSIONS_MAX 16u
+#define MSY_PACK_IDLE_MS 10000u
 /* How long a push may come after its note, between two round trips and these, ms. */
 #define MSY_PUSH_WAIT_MS_MIN 20u
 #define MSY_PUSH_WAIT_MS_MAX 200u

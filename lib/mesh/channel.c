@@ -92,6 +92,8 @@ static void channel_free(struct msy_mesh *mesh, struct msy_channel *channel)
     msy_stream_fini(&channel->stream);
     msy_lazy_fini(mesh, &channel->lazy);
     msy_lazy_fini(mesh, &channel->pruned);
+    msy_press_free(channel->press);
+    msy_unpress_free(channel->unpress);
     msy_free(mesh->alloc, channel, sizeof *channel);
 }
 
@@ -149,6 +151,7 @@ void msy_channel_remove(struct msy_mesh *mesh, struct msy_mesh_link *link,
     if (channel->has_theirs && channel->theirs < link->slots_count) {
         link->slots[channel->theirs] = NULL; /* Late messages on it are skipped. */
     }
+    msy_pack_forget(link, channel);
     channel_free(mesh, channel);
 }
 

@@ -10,7 +10,7 @@
 enum {
     HANDSHAKE_VERSION_MIN = 1,
     HANDSHAKE_VERSION_MAX = 1,
-    HANDSHAKE_FEATURES = MSY_FEATURE_CLOCK
+    HANDSHAKE_FEATURES = MSY_FEATURE_CLOCK | MSY_FEATURE_PACKED
 };
 
 /* What both sides have said in the clear. An unequal preamble ends the link before this matters. */
@@ -22,7 +22,7 @@ static meshsync_status handshake_write(struct msy_mesh *mesh, struct msy_mesh_li
 {
     struct msy_greeting greeting = {.version_min = mesh->offer.version_min,
                                     .version_max = mesh->offer.version_max,
-                                    .features = mesh->offer.features};
+                                    .features = link->offered};
     uint8_t payload_bytes[MSY_GREETING_BYTES_MAX];
     size_t payload_len = 0;
     meshsync_status status = MESHSYNC_OK;
@@ -52,10 +52,26 @@ void msy_handshake_offer(struct msy_mesh *mesh, const struct msy_mesh_offer *off
     mesh->offer.features = (offer->features | HANDSHAKE_FEATURES) & ~offer->lacks;
 }
 
+/* Streams are a matter of memory: only so many sessions at once may have them. */
+static uint64_t handshake_offered(const struct msy_mesh *mesh, const struct msy_mesh_link *link)
+{
+    uint32_t packed = 0;
+    bool none =
+        mesh->compression == MESHSYNC_COMPRESS_NONE ||
+        (mesh->compression == MESHSYNC_COMPRESS_AUTO && msy_mesh_address_is_local(link->remote));
+    for (uint32_t i = 0; i < mesh->links_count; i++) {
+        packed += (mesh->links[i]->offered & MSY_FEATURE_PACKED) != 0 ? 1 : 0;
+    }
+    return !none && packed < MSY_PACK_SESSIONS_MAX
+               ? mesh->offer.features
+               : mesh->offer.features & ~(uint64_t)MSY_FEATURE_PACKED;
+}
+
 void msy_handshake_start(struct msy_mesh *mesh, struct msy_mesh_link *link)
 {
     uint8_t public_key[MSY_DH_BYTES];
     uint8_t secret[MSY_DH_BYTES];
+    link->offered = handshake_offered(mesh, link);
     msy_identity_dh(mesh->identity, public_key, secret);
     msy_noise_init(
         &link->noise, !link->accepted, &(struct msy_noise_keys){secret, public_key, NULL},
@@ -113,7 +129,7 @@ static bool handshake_greeting(struct msy_mesh *mesh, struct msy_mesh_link *link
     memcpy(link->device, greeting.device, sizeof link->device);
     memcpy(link->instance, greeting.instance, sizeof link->instance);
     link->version = msy_min_u64(greeting.version_max, mesh->offer.version_max);
-    link->features = greeting.features & mesh->offer.features & HANDSHAKE_FEATURES;
+    link->features = greeting.features & link->offered & HANDSHAKE_FEATURES;
     return true;
 }
 

@@ -290,7 +290,10 @@ static void link_trim(struct msy_buf *buf)
 
 static void link_flush(struct msy_mesh *mesh, struct msy_mesh_link *link)
 {
-    meshsync_status status = link_seal(link);
+    meshsync_status status = msy_pack_link(mesh, link);
+    if (status == MESHSYNC_OK) {
+        status = link_seal(link);
+    }
     size_t n = link->out.len;
     uint8_t *room = status == MESHSYNC_OK && n > 0 ? msy_effect_room(mesh, n) : NULL;
     struct msy_mesh_effect *effect = room != NULL ? msy_effect_add(mesh, MSY_MESH_SEND) : NULL;
@@ -302,8 +305,8 @@ static void link_flush(struct msy_mesh *mesh, struct msy_mesh_link *link)
         link->bytes_out += n;
         link->sent_ms = mesh->now_ms;
         mesh->stats.bytes_out += n;
-    } else if (n > 0) {
-        /* The ciphers have gone on: without these bytes the peer cannot read what follows. */
+    } else if (n > 0 || status != MESHSYNC_OK) {
+        /* Ciphers and streams went on: without these bytes the peer cannot read what follows. */
         msy_mesh_note(mesh, MESHSYNC_E_NO_MEMORY);
         msy_mesh_link_close(mesh, link, MESHSYNC_E_NO_MEMORY, "no memory for its output");
         msy_buf_reset(&link->plain);
@@ -312,6 +315,8 @@ static void link_flush(struct msy_mesh *mesh, struct msy_mesh_link *link)
     link_trim(&link->plain);
     link_trim(&link->out);
     link_trim(&link->message);
+    msy_buf_reset(&mesh->packing);
+    link_trim(&mesh->packing);
 }
 
 void msy_mesh_links_flush(struct msy_mesh *mesh)

@@ -24,6 +24,7 @@
 #include "store/history.h"
 #include "wire/change.h"
 #include "wire/message.h"
+#include "wire/press.h"
 
 #define MSY_NEVER UINT64_MAX
 
@@ -86,11 +87,14 @@ struct msy_channel {
     uint64_t heard_want; /* Serial number of the last WANT received. */
     int64_t credit;
     struct msy_stream stream;
-    struct msy_vector served;   /* Tips that the stream leads to. */
-    struct msy_lazy_set lazy;   /* Devices whose changes it does not want pushed. */
-    struct msy_lazy_set pruned; /* Devices that we asked it not to push. */
-    uint8_t digest_sent[32];    /* Vector hash of our last DIGEST. */
-    uint64_t digest_ms;         /* When its last DIGEST was looked at. */
+    struct msy_vector served;    /* Tips that the stream leads to. */
+    struct msy_lazy_set lazy;    /* Devices whose changes it does not want pushed. */
+    struct msy_lazy_set pruned;  /* Devices that we asked it not to push. */
+    struct msy_press *press;     /* Owned: our stream, while there is one; pack.c. */
+    uint64_t press_ms;           /* When it was last used. */
+    struct msy_unpress *unpress; /* Owned: the peer's. */
+    uint8_t digest_sent[32];     /* Vector hash of our last DIGEST. */
+    uint64_t digest_ms;          /* When its last DIGEST was looked at. */
 };
 
 enum msy_mesh_link_state {
@@ -133,7 +137,10 @@ struct msy_mesh_link {
     uint8_t device[MSY_DEVICE_BYTES];
     uint8_t instance[MSY_INSTANCE_BYTES];
     uint64_t version;
-    uint64_t features;
+    uint64_t offered;  /* Feature bits of our greeting. */
+    uint64_t features; /* Of both. */
+    uint32_t presses_count;
+    uint32_t unpresses_count;
     struct msy_buf in;      /* Of the record that is arriving. */
     struct msy_buf message; /* Opened bytes that are not yet a whole message. */
     struct msy_buf plain;   /* Messages of this step. */
@@ -253,6 +260,7 @@ struct msy_mesh {
     struct msy_mesh_ports ports;
     uint64_t keepalive_ms;
     uint64_t retry_ms_max;
+    uint64_t compression;
     struct msy_mesh_offer offer;   /* Filled in. */
     struct msy_verified *verified; /* Lent; may be NULL. */
     uint64_t assertions;           /* Of the process that had failed when this was opened. */
@@ -302,6 +310,7 @@ struct msy_mesh {
     struct msy_change served;        /* Scratch: a change that is checked before it is sent, */
     struct msy_buf served_hashes;    /* and the hashes of its ops. */
     struct msy_buf scratch;
+    struct msy_buf packing; /* Scratch: what was written in a step, packed; or what came so. */
     struct msy_vector tips; /* Scratch. */
 };
 
@@ -535,6 +544,17 @@ meshsync_status msy_serve_check(struct msy_mesh *mesh, const struct msy_record *
 meshsync_status msy_serve_replan(struct msy_store_txn *txn, struct msy_channel *channel);
 /* One turn of serving the channels of a link. */
 void msy_serve_turn(struct msy_mesh *mesh, struct msy_mesh_link *link);
+
+/* --- pack.c ----------------------------------------------------------------------------------- */
+
+/* Packs what was written in this step. When it fails the streams have gone on: hang up. */
+meshsync_status msy_pack_link(struct msy_mesh *mesh, struct msy_mesh_link *link);
+/* Gives back the streams that were not used for a while. */
+void msy_pack_rest(struct msy_mesh *mesh, struct msy_mesh_link *link);
+meshsync_status msy_pack_on(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                            meshsync_bytes content);
+/* The channel goes. */
+void msy_pack_forget(struct msy_mesh_link *link, struct msy_channel *channel);
 
 /* --- push.c ----------------------------------------------------------------------------------- */
 

@@ -47,6 +47,7 @@ meshsync_status msy_mesh_open(const struct msy_mesh_options *options, uint64_t n
     made->ports = options->ports;
     made->keepalive_ms = options->keepalive_ms > 0 ? options->keepalive_ms : MSY_KEEPALIVE_MS;
     made->retry_ms_max = options->retry_ms_max;
+    made->compression = options->compression;
     made->wall.ahead_ms_max = options->clock_ahead_ms_max;
     made->verified = options->verified;
     msy_handshake_offer(made, &options->offer);
@@ -67,6 +68,7 @@ meshsync_status msy_mesh_open(const struct msy_mesh_options *options, uint64_t n
     msy_buf_init(&made->served_hashes, made->alloc,
                  (size_t)MSY_CHANGE_OPS_MAX * MSY_CHANGE_HASH_BYTES);
     msy_buf_init(&made->scratch, made->alloc, MESH_SCRATCH_BYTES_MAX);
+    msy_buf_init(&made->packing, made->alloc, MSY_SESSION_OUT_BYTES_HARD);
     msy_vector_init(&made->tips, made->alloc);
     meshsync_status status = msy_spaces_load(made, &changed);
     if (status != MESHSYNC_OK) {
@@ -93,6 +95,7 @@ void msy_mesh_close(struct msy_mesh *mesh)
     msy_change_fini(&mesh->served);
     msy_buf_fini(&mesh->served_hashes);
     msy_buf_fini(&mesh->scratch);
+    msy_buf_fini(&mesh->packing);
     msy_vector_fini(&mesh->tips);
     msy_free(mesh->alloc, mesh, sizeof *mesh);
 }

@@ -9,6 +9,7 @@
 #ifndef MSY_MESH_MESH_H
 #define MSY_MESH_MESH_H
 
+#include <meshsync/options.h>
 #include <meshsync/sync.h>
 
 #include "base/entropy.h"
@@ -55,6 +56,7 @@ struct msy_mesh_options {
     uint64_t keepalive_ms;
     uint64_t retry_ms_max;
     uint64_t clock_ahead_ms_max; /* 0: peers' clocks are not looked at. */
+    uint64_t compression;        /* enum meshsync_compression, or a level. */
     struct msy_mesh_offer offer;
     struct msy_verified *verified; /* May be NULL; lent. */
 };
@@ -133,9 +135,11 @@ struct msy_mesh_effects {
 
 struct msy_mesh_stats {
     uint64_t bytes_in, bytes_out, changes_out, sessions, handshakes_failed, alarms;
-    uint64_t clock_bytes_out; /* Of whole vectors and of what spares them, without records. */
-    uint64_t clocks_equal;    /* Peers whose digest said all, */
-    uint64_t clocks_asked;    /* and whose vector had to be asked for. */
+    uint64_t clock_bytes_out;  /* Of whole vectors and of what spares them, without records. */
+    uint64_t packed_bytes_in;  /* Messages that were packed, before */
+    uint64_t packed_bytes_out; /* and after. */
+    uint64_t clocks_equal;     /* Peers whose digest said all, */
+    uint64_t clocks_asked;     /* and whose vector had to be asked for. */
 };
 
 meshsync_status msy_mesh_open(const struct msy_mesh_options *options, uint64_t now_ms,

@@ -53,6 +53,7 @@ meshsync_status msy_network_open_mesh(struct msy_network *net, meshsync_error *e
         .verified = net->verified,
         .retry_ms_max = node->options.retry_ms_max,
         .clock_ahead_ms_max = node->options.clock_ahead_ms_max,
+        .compression = node->options.compression,
     };
     net->mesh_timer_ms = 0;
     return msy_mesh_open(&options, msy_clock_mono_ms(), &net->mesh, error);

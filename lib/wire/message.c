@@ -204,6 +204,16 @@ meshsync_status msy_message_put_bye(struct msy_buf *out, meshsync_status reason,
     return message_finish(out, start, status);
 }
 
+meshsync_status msy_message_begin_packed(struct msy_buf *out, uint32_t channel)
+{
+    size_t start = out->len;
+    meshsync_status status = message_begin(out, MSY_MESSAGE_PACKED);
+    if (status == MESHSYNC_OK) {
+        status = msy_buf_append_be32(out, channel);
+    }
+    return message_finish(out, start, status);
+}
+
 meshsync_status msy_message_begin_changes(struct msy_buf *out, uint32_t channel, uint32_t flags)
 {
     size_t start = out->len;

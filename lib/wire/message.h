@@ -28,11 +28,15 @@ enum msy_message_type {
     MSY_MESSAGE_PONG = 15,
     MSY_MESSAGE_BYE = 16,
     MSY_MESSAGE_CLOCK = 17,
-    MSY_MESSAGE_ASK = 18
+    MSY_MESSAGE_ASK = 18,
+    MSY_MESSAGE_PACKED = 19
 };
 
 /* Bits of a greeting's features: what both sides have may be used. */
-enum msy_feature { MSY_FEATURE_CLOCK = 1 /* CLOCK and ASK. */ };
+enum msy_feature {
+    MSY_FEATURE_CLOCK = 1, /* CLOCK and ASK. */
+    MSY_FEATURE_PACKED = 2 /* PACKED. */
+};
 
 /* What an ASK may ask for. */
 enum msy_clock_rung { MSY_CLOCK_RUNG_VECTOR = 0 };
@@ -118,6 +122,8 @@ meshsync_status msy_message_put_address(struct msy_buf *out, const uint8_t devic
 /* Sets the length of the message that starts at start and ends where out ends. */
 void msy_message_end(struct msy_buf *out, size_t start);
 meshsync_status msy_message_put_bye(struct msy_buf *out, meshsync_status reason, const char *words);
+/* The head of a PACKED: without anything behind it its stream ends. */
+meshsync_status msy_message_begin_packed(struct msy_buf *out, uint32_t channel);
 /* Starts CHANGES without changes; put_change adds one behind it and corrects the length. */
 meshsync_status msy_message_begin_changes(struct msy_buf *out, uint32_t channel, uint32_t flags);
 meshsync_status msy_message_put_change(struct msy_buf *out, size_t start, meshsync_bytes change);

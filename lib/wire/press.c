@@ -157,6 +157,11 @@ meshsync_status msy_press_put(struct msy_press *press, meshsync_bytes message, s
     return MESHSYNC_OK;
 }
 
+bool msy_press_is_packed(const uint8_t *unit)
+{
+    return unit[0] == UNIT_PACKED;
+}
+
 meshsync_status msy_unpress_new(struct msy_alloc *alloc, struct msy_unpress **out)
 {
     *out = NULL;

@@ -43,6 +43,8 @@ void msy_press_free(struct msy_press *press);
  * E_INTERNAL: the stream is broken and stays so, hang up. */
 meshsync_status msy_press_put(struct msy_press *press, meshsync_bytes message,
                               struct msy_buf *unit);
+/* Is a unit, by its first byte, packed? */
+bool msy_press_is_packed(const uint8_t *unit);
 
 meshsync_status msy_unpress_new(struct msy_alloc *alloc, struct msy_unpress **out);
 void msy_unpress_free(struct msy_unpress *unpress);

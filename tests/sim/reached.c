@@ -108,7 +108,7 @@ static void reached_states(const struct world_counts *counts)
 }
 
 /* Of the machines that are there at the end. */
-static void reached_clocks(const struct meshsync_sim *sim, struct msy_mesh_stats *sum)
+static void reached_meshes(const struct meshsync_sim *sim, struct msy_mesh_stats *sum)
 {
     for (uint32_t i = 0; i < sim->nodes_count; i++) {
         struct msy_mesh_stats one = {0};
@@ -117,22 +117,24 @@ static void reached_clocks(const struct meshsync_sim *sim, struct msy_mesh_stats
         }
         sum->clocks_equal += one.clocks_equal;
         sum->clocks_asked += one.clocks_asked;
+        sum->packed_bytes_in += one.packed_bytes_in;
     }
 }
 
 static void reached_mesh(const struct swarm *swarm, const meshsync_sim_stats *stats)
 {
     const struct world *first = &swarm->worlds[0];
-    struct msy_mesh_stats clocks = {0};
-    reached_clocks(first->sim, &clocks);
+    struct msy_mesh_stats meshes = {0};
+    reached_meshes(first->sim, &meshes);
     const struct reached rows[] = {
         {"state: change pending", stats->pending},
         {"state: cause asked for", stats->missing},
         {"state: duplicate received", stats->duplicates},
         {"state: stamp held", stats->held},
         {"state: second space", swarm->worlds_count - 1},
-        {"state: clock known by its digest", clocks.clocks_equal},
-        {"state: clock asked for whole", clocks.clocks_asked},
+        {"state: clock known by its digest", meshes.clocks_equal},
+        {"state: clock asked for whole", meshes.clocks_asked},
+        {"state: changes packed, bytes", meshes.packed_bytes_in},
         {"work: changes taken from peers", stats->changes_in},
         {"work: connections", stats->connections},
         {"work: events", stats->events},

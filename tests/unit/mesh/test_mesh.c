@@ -349,6 +349,8 @@ static void credits_bound_what_a_deaf_peer_is_sent(void **state)
     for (uint32_t i = 0; i < 40; i++) {
         rig_put_large(&rig, 0, "k", 200000);
     }
+    rig.nodes[1].lacks = MSY_FEATURE_PACKED; /* So that bytes are what they are. */
+    rig_restart(&rig, 1);
     rig_join(&rig, 1);
     rig.nodes[1].deaf = true;
     rig_dial(&rig, 1, 0);
