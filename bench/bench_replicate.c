@@ -20,13 +20,13 @@ struct replicate {
 enum { REPLICATE_WAIT_MS = 60000, REPLICATE_WIRE_BATCHES = 20, REPLICATE_THREADS = 64 };
 enum { REPLICATE_WIRE_OPS = 64, REPLICATE_FLIGHTS = 100, REPLICATE_ROUNDS = 3 };
 
-static void replicate_open(struct replicate *replicate)
+static void replicate_open(struct replicate *replicate, uint64_t compression)
 {
     meshsync_error error = {0};
     char ticket[MESHSYNC_TICKET_TEXT_BYTES_MAX];
     meshsync_options options;
-    replicate->bare = bare_pair_open();
     meshsync_options_init(&options, sizeof options);
+    options.compression = compression;
     options.store_map_bytes = (uint64_t)8 << 30;
     for (int i = 0; i < 2; i++) {
         kit_folder(replicate->folders[i]);
@@ -229,6 +229,35 @@ static void replicate_report(const char *what, const char *unit, const char *aga
     kit_print(&report);
 }
 
+static void replicate_close(struct replicate *replicate)
+{
+    for (int i = 0; i < 2; i++) {
+        kit_ok(meshsync_node_close(replicate->nodes[i]), NULL, "close");
+        kit_remove(replicate->folders[i]);
+    }
+}
+
+/* Over loopback nothing is compressed unless it is asked for. The first batch begins the stream. */
+static void replicate_compressed(struct replicate *replicate, const char *payload)
+{
+    static struct kit_figures bare[2];
+    static struct kit_figures own[2];
+    meshsync_token token = {0};
+    replicate_open(replicate, 1);
+    replicate_put(replicate, 0, REPLICATE_WIRE_OPS, &token);
+    replicate_wait(replicate, &token);
+    for (uint64_t i = 0; i < replicate->options.rounds; i++) {
+        replicate->round += 1;
+        replicate_wire(replicate, REPLICATE_WIRE_OPS, &bare[0], &own[0]);
+        replicate->round += 1;
+        replicate_wire(replicate, 1, &bare[1], &own[1]);
+    }
+    replicate_close(replicate);
+    replicate_report("wire, batches of 64, compressed", "bytes", payload, REPLICATE_WIRE_OPS,
+                     &bare[0], &own[0]);
+    replicate_report("wire, singly, compressed", "bytes", payload, 1, &bare[1], &own[1]);
+}
+
 int main(int argc, char **argv)
 {
     static const char loop[] = "libuv, msgpack and LMDB, no checks, plain text";
@@ -240,7 +269,8 @@ int main(int argc, char **argv)
     static struct kit_figures threads, waiting;
     const struct kit_options *options = &replicate.options;
     kit_options(argc, argv, &replicate.options);
-    replicate_open(&replicate);
+    replicate.bare = bare_pair_open();
+    replicate_open(&replicate, MESHSYNC_COMPRESS_AUTO);
     for (uint64_t i = 0; i < REPLICATE_ROUNDS; i++) {
         replicate_through(&replicate, &bare[0], &waiting, &own[0]);
         replicate.round += 1;
@@ -265,10 +295,8 @@ int main(int argc, char **argv)
     replicate_report("wire, batches of 64", "bytes", payload, REPLICATE_WIRE_OPS, &bare[3],
                      &own[3]);
     replicate_report("wire, singly", "bytes", payload, 1, &bare[4], &own[4]);
-    for (int i = 0; i < 2; i++) {
-        kit_ok(meshsync_node_close(replicate.nodes[i]), NULL, "close");
-        kit_remove(replicate.folders[i]);
-    }
+    replicate_close(&replicate);
     bare_pair_close(replicate.bare);
+    replicate_compressed(&replicate, payload);
     return 0;
 }

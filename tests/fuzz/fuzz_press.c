@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Shows that no units make the receiving side of a stream read or write where it must not, or take
- * more memory than it says, and that what was packed and not touched is unpacked as it was. An
- * input is either units as they are, or messages that are packed, of which some are then damaged. */
+ * more memory than it says, and that what was packed and not touched is unpacked as it was. The
+ * input is units as they are, or messages that are packed, of which some are then damaged. */
 #include <string.h>
 
 #include "fuzz/kit.h"
