@@ -6,7 +6,7 @@
 #include "mesh.h"
 #include "own.h"
 
-enum { CATCHUP_ACTORS = 50, CATCHUP_ROUNDS = 3, CATCHUP_SIZES = 3 };
+enum { CATCHUP_ACTORS = 50, CATCHUP_ACTORS_LARGE = 1000, CATCHUP_ROUNDS = 3, CATCHUP_SIZES = 3 };
 /* What fits in one transaction with room to spare. */
 enum { CATCHUP_TXN_OPS = 50000 };
 
@@ -61,17 +61,18 @@ static void catchup_puts(struct catchup *catchup, uint64_t puts, struct kit_figu
 }
 
 /* Row 17: each opening writes as an actor of its own, in changes of one op. */
-static void catchup_actors(struct catchup *catchup, struct kit_figures *rate)
+static void catchup_actors(struct catchup *catchup, uint64_t actors, uint64_t ops,
+                           struct kit_figures *rate)
 {
-    uint64_t each = catchup->options.puts * 2 / CATCHUP_ACTORS;
+    uint64_t each = ops / actors;
     mesh_offline(&catchup->nodes[1]);
-    for (int i = 0; i < CATCHUP_ACTORS; i++) {
+    for (uint64_t i = 0; i < actors; i++) {
         mesh_offline(&catchup->nodes[0]);
         catchup->round += 1;
         mesh_flow(&catchup->nodes[0], catchup->round, 0, each, 1);
     }
     mesh_online(&catchup->nodes[0]);
-    kit_add(rate, (double)(each * CATCHUP_ACTORS) / catchup_meet(catchup, NULL));
+    kit_add(rate, (double)(each * actors) / catchup_meet(catchup, NULL));
 }
 
 static void catchup_report(const char *what, const char *unit, const char *against, uint64_t n,
@@ -127,7 +128,7 @@ static void catchup_normal(struct catchup *catchup)
         catchup_size(catchup, "much", sizes[i]);
     }
     for (int i = 0; i < CATCHUP_ROUNDS; i++) {
-        catchup_actors(catchup, &actors);
+        catchup_actors(catchup, CATCHUP_ACTORS, puts * 2, &actors);
     }
     catchup_report("single ops of 50 actors", "puts/s", "live, pipelined", puts * 2, &catchup->live,
                    &actors);
@@ -143,6 +144,17 @@ static void catchup_large(struct catchup *catchup)
     catchup_size(catchup, "10 M", 1000);
 }
 
+/* In stores of their own, and once: each of the actors is an opening. */
+static void catchup_large_actors(struct catchup *catchup, uint64_t ops)
+{
+    struct kit_figures rate = {0};
+    catchup->live.count = 0;
+    catchup_live(catchup);
+    catchup_actors(catchup, CATCHUP_ACTORS_LARGE, ops, &rate);
+    catchup_report("single ops of 1000 actors", "puts/s", "live, pipelined", ops, &catchup->live,
+                   &rate);
+}
+
 int main(int argc, char **argv)
 {
     static struct catchup catchup = {
@@ -152,7 +164,11 @@ int main(int argc, char **argv)
     if (catchup.options.sorted == 0) {
         catchup_normal(&catchup);
     } else {
+        uint64_t ops = catchup.options.puts;
         catchup_large(&catchup);
+        mesh_close_all(catchup.nodes, 2);
+        mesh_open_all(catchup.nodes, 2);
+        catchup_large_actors(&catchup, ops);
     }
     mesh_close_all(catchup.nodes, 2);
     return 0;

@@ -206,11 +206,10 @@ static double heal_live(struct heal *heal)
 }
 
 /* Row 11, beside row 5 between two nodes. */
-static void heal_count(struct heal *heal)
+static void heal_count(struct heal *heal, uint64_t total)
 {
     struct kit_figures live = {0};
     struct kit_figures own = {0};
-    uint64_t total = heal->options.puts * 2 * HEAL_NODES;
     mesh_open_all(heal->nodes, 2);
     for (int i = 0; i < HEAL_ROUNDS; i++) {
         kit_add(&live, heal_live(heal));
@@ -233,7 +232,13 @@ int main(int argc, char **argv)
     static struct heal heal = {
         .options = {.puts = 10000, .batch = 1000, .single = 10, .rounds = 5}};
     kit_options(argc, argv, &heal.options);
-    heal_cuts(&heal);
-    heal_count(&heal);
+    if (heal.options.sorted == 0) {
+        heal_cuts(&heal);
+        heal_count(&heal, heal.options.puts * 2 * HEAL_NODES);
+    } else { /* The counters alone, with more of them beside as many puts as else. */
+        uint64_t total = heal.options.puts;
+        heal.options.puts = heal.options.batch;
+        heal_count(&heal, total);
+    }
     return 0;
 }

@@ -22,7 +22,7 @@ BEGIN = "<!-- figures -->"
 END = "<!-- figures end -->"
 PLOT = "performance.svg"
 PROGRAMS = ("local", "read", "replicate", "catchup", "heal", "memory", "idle", "session")
-LARGE = ("read", "memory", "catchup")
+LARGE = ("read", "memory", "catchup", "heal")
 SIZE_BYTES_MAX = 600 << 10
 SIZES = {"normal": ["--puts", "10000", "--rounds", "10"],
          "large": ["--puts", "1000000", "--batch", "10000", "--rounds", "10", "--sorted", "1"]}
@@ -60,6 +60,7 @@ TARGETS = {
     "session: records in bulk": ("15", 0.9),
     "idle: many spaces, put to visible": ("16", 1 / 1.2),
     "catchup: single ops of 50 actors": ("17", 0.5),
+    "catchup: single ops of 1000 actors": ("17", 0.5),
 }
 
 
@@ -148,6 +149,32 @@ def plot(results):
     return "\n".join(lines + ["</svg>", ""])
 
 
+def kept(name):
+    """What a program said last; nothing when it has not run yet."""
+    path = os.path.join(HERE, "results", name + ".json")
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def profiles():
+    path = os.path.join(HERE, "results", "profile.json")
+    if not os.path.exists(path):
+        return []
+    with open(path, encoding="utf-8") as file:
+        found = json.load(file)
+    lines = ["", "### Counted", "",
+             "`bench/profile.py`: for one op, all threads and, from row 5 on, both nodes together.",
+             "", "| row | work | ops | system calls | most of them | allocations | instructions |",
+             "| --- | --- | --- | --- | --- | --- | --- |"]
+    for one in found:
+        most = ", ".join(f"{name} {count:.3g}" for name, count in one["by_name"].items())
+        lines.append(f"| {one['row']} | {one['name']} | {one['ops']:,} | {one['calls']:.3g} | "
+                     f"{most} | {one['allocations']:.3g} | {one['instructions']:,.0f} |")
+    return lines
+
+
 def peers():
     path = os.path.join(HERE, "results", "peers.json")
     if not os.path.exists(path):
@@ -172,12 +199,7 @@ def peers():
 
 
 def large():
-    results = []
-    for name in LARGE:
-        path = os.path.join(HERE, "results", name + "-large.json")
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as file:
-                results += [json.loads(line) for line in file]
+    results = [result for name in LARGE for result in kept(name + "-large")]
     if not results:
         return []
     return ["", "### Large", "", "`make bench-large`: loaded once, in order of the keys.",
@@ -252,16 +274,13 @@ def main():
     given = parser.parse_args()
     if not given.document:
         measure_all(given)
-    results = []
-    for name in PROGRAMS:
-        with open(os.path.join(HERE, "results", name + ".json"), encoding="utf-8") as file:
-            results += [json.loads(line) for line in file]
+    results = [result for name in PROGRAMS for result in kept(name)]
     with open(os.path.join(HERE, "results", "conditions.txt"), encoding="utf-8") as file:
         where = file.read()
     with open(os.path.join(ROOT, "docs", PLOT), "w", encoding="utf-8") as file:
         file.write(plot(results))
     write_document([where] + table(results) + ["", f"![Ratios beside their targets]({PLOT})"] +
-                   against(results) + large() + peers())
+                   against(results) + large() + profiles() + peers())
     for line in table(results):
         print(line)
 
