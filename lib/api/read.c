@@ -8,6 +8,8 @@
 
 /* ---- Snapshots ---- */
 
+enum { SCAN_STEPS_PER_LOOK = 64 };
+
 static meshsync_status read_check(meshsync_snapshot *snapshot, meshsync_error *error)
 {
     meshsync_status status = msy_check_given(snapshot, "snapshot", error);
@@ -226,6 +228,15 @@ meshsync_status meshsync_conflicts_open(meshsync_snapshot *snapshot, meshsync_sc
     return status == MESHSYNC_OK ? scan_open(snapshot, NULL, NULL, scan, error) : status;
 }
 
+/* As read_check, but a look at the clock costs a fifth of a step: one in so many has it. */
+static meshsync_status scan_check(meshsync_scan *scan, meshsync_error *error)
+{
+    if (scan->open && scan->snapshot->open && scan->steps++ % SCAN_STEPS_PER_LOOK != 0) {
+        return msy_node_check(scan->snapshot->space->node, error);
+    }
+    return read_check(scan->snapshot, error);
+}
+
 meshsync_status meshsync_scan_next(meshsync_scan *scan, meshsync_entry *entry,
                                    meshsync_error *error)
 {
@@ -235,7 +246,7 @@ meshsync_status meshsync_scan_next(meshsync_scan *scan, meshsync_entry *entry,
         status = msy_check_given(entry, "entry", error);
     }
     if (status == MESHSYNC_OK) {
-        status = read_check(scan->snapshot, error);
+        status = scan_check(scan, error);
     }
     if (status == MESHSYNC_OK) {
         status = msy_walk_next(&scan->walk, entry, msy_check_words(&words));

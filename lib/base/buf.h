@@ -55,13 +55,60 @@ struct msy_cursor {
     bool failed;
 };
 
-void msy_cursor_init(struct msy_cursor *cursor, meshsync_bytes bytes);
-size_t msy_cursor_left(const struct msy_cursor *cursor);
-bool msy_cursor_u8(struct msy_cursor *cursor, uint8_t *out);
+/* Here are those that reads of the store live on. */
+static inline void msy_cursor_init(struct msy_cursor *cursor, meshsync_bytes bytes)
+{
+    cursor->at = bytes.data;
+    /* Adding to a NULL pointer is undefined, even nothing. */
+    cursor->end = bytes.len == 0 ? bytes.data : bytes.data + bytes.len;
+    cursor->failed = false;
+}
+
+static inline size_t msy_cursor_left(const struct msy_cursor *cursor)
+{
+    return cursor->failed || cursor->at == cursor->end ? 0 : (size_t)(cursor->end - cursor->at);
+}
+
+/* Lends the next n bytes, n > 0. NULL, and the cursor has failed: they are not there. */
+static inline const uint8_t *msy_cursor_take(struct msy_cursor *cursor, size_t n)
+{
+    if (cursor->failed || n > msy_cursor_left(cursor)) {
+        cursor->failed = true;
+        return NULL;
+    }
+    const uint8_t *at = cursor->at;
+    cursor->at += n;
+    return at;
+}
+
+static inline bool msy_cursor_u8(struct msy_cursor *cursor, uint8_t *out)
+{
+    const uint8_t *at = msy_cursor_take(cursor, 1);
+    *out = at == NULL ? 0 : *at;
+    return at != NULL;
+}
+
+static inline bool msy_cursor_be32(struct msy_cursor *cursor, uint32_t *out)
+{
+    const uint8_t *at = msy_cursor_take(cursor, 4);
+    *out = at == NULL ? 0 : msy_get_be32(at);
+    return at != NULL;
+}
+
+bool msy_cursor_varint_long(struct msy_cursor *cursor, uint64_t *out);
+
+static inline bool msy_cursor_varint(struct msy_cursor *cursor, uint64_t *out)
+{
+    if (!cursor->failed && cursor->at != cursor->end && *cursor->at < 0x80) {
+        *out = *cursor->at;
+        cursor->at += 1;
+        return true;
+    }
+    return msy_cursor_varint_long(cursor, out);
+}
+
 bool msy_cursor_be16(struct msy_cursor *cursor, uint16_t *out);
-bool msy_cursor_be32(struct msy_cursor *cursor, uint32_t *out);
 bool msy_cursor_be64(struct msy_cursor *cursor, uint64_t *out);
-bool msy_cursor_varint(struct msy_cursor *cursor, uint64_t *out);
 bool msy_cursor_bytes(struct msy_cursor *cursor, size_t n, meshsync_bytes *out);
 bool msy_cursor_copy(struct msy_cursor *cursor, void *out, size_t n);
 

@@ -49,65 +49,26 @@ size_t msy_put_varint(uint8_t *out, uint64_t value)
     return n;
 }
 
-void msy_cursor_init(struct msy_cursor *cursor, meshsync_bytes bytes)
-{
-    cursor->at = bytes.data;
-    /* Adding to a NULL pointer is undefined, even nothing. */
-    cursor->end = bytes.len == 0 ? bytes.data : bytes.data + bytes.len;
-    cursor->failed = false;
-}
-
-size_t msy_cursor_left(const struct msy_cursor *cursor)
-{
-    return cursor->failed || cursor->at == cursor->end ? 0 : (size_t)(cursor->end - cursor->at);
-}
-
-/* Lends the next n bytes, n > 0. NULL, and the cursor has failed: they are not there. */
-static const uint8_t *cursor_take(struct msy_cursor *cursor, size_t n)
-{
-    if (cursor->failed || n > msy_cursor_left(cursor)) {
-        cursor->failed = true;
-        return NULL;
-    }
-    const uint8_t *at = cursor->at;
-    cursor->at += n;
-    return at;
-}
-
-bool msy_cursor_u8(struct msy_cursor *cursor, uint8_t *out)
-{
-    const uint8_t *at = cursor_take(cursor, 1);
-    *out = at == NULL ? 0 : *at;
-    return at != NULL;
-}
-
 bool msy_cursor_be16(struct msy_cursor *cursor, uint16_t *out)
 {
-    const uint8_t *at = cursor_take(cursor, 2);
+    const uint8_t *at = msy_cursor_take(cursor, 2);
     *out = at == NULL ? 0 : msy_get_be16(at);
-    return at != NULL;
-}
-
-bool msy_cursor_be32(struct msy_cursor *cursor, uint32_t *out)
-{
-    const uint8_t *at = cursor_take(cursor, 4);
-    *out = at == NULL ? 0 : msy_get_be32(at);
     return at != NULL;
 }
 
 bool msy_cursor_be64(struct msy_cursor *cursor, uint64_t *out)
 {
-    const uint8_t *at = cursor_take(cursor, 8);
+    const uint8_t *at = msy_cursor_take(cursor, 8);
     *out = at == NULL ? 0 : msy_get_be64(at);
     return at != NULL;
 }
 
-bool msy_cursor_varint(struct msy_cursor *cursor, uint64_t *out)
+bool msy_cursor_varint_long(struct msy_cursor *cursor, uint64_t *out)
 {
     uint64_t value = 0;
     *out = 0;
     for (unsigned i = 0; i < MSY_VARINT_BYTES_MAX; i++) {
-        const uint8_t *at = cursor_take(cursor, 1);
+        const uint8_t *at = msy_cursor_take(cursor, 1);
         if (at == NULL) {
             return false;
         }
@@ -135,7 +96,7 @@ bool msy_cursor_bytes(struct msy_cursor *cursor, size_t n, meshsync_bytes *out)
         out->data = cursor->failed ? NULL : cursor->at;
         return !cursor->failed;
     }
-    const uint8_t *at = cursor_take(cursor, n);
+    const uint8_t *at = msy_cursor_take(cursor, n);
     if (at == NULL) {
         return false;
     }

@@ -377,21 +377,27 @@ static meshsync_status view_choose(struct msy_view *view, uint32_t kind, meshsyn
 
 static meshsync_status view_context(struct msy_view *view)
 {
-    msy_buf_reset(&view->context);
-    meshsync_status status = msy_buf_append_u8(&view->context, 1);
-    if (status == MESHSYNC_OK) {
-        status = msy_buf_append(&view->context, view->store_id, 8);
+    struct msy_buf *context = &view->context;
+    size_t most =
+        1 + sizeof view->store_id + (size_t)view->leaf.entries_count * 2 * MSY_VARINT_BYTES_MAX;
+    msy_buf_reset(context);
+    meshsync_status status = msy_buf_reserve(context, most);
+    if (status != MESHSYNC_OK) {
+        return status;
     }
-    for (uint32_t i = 0; i < view->leaf.entries_count && status == MESHSYNC_OK; i++) {
-        if (view->leaf.entries[i].lsn == UINT64_MAX) {
-            continue; /* An own write that is not committed has no name yet. */
-        }
-        status = msy_buf_append_varint(&view->context, view->leaf.entries[i].lsn);
-        if (status == MESHSYNC_OK) {
-            status = msy_buf_append_varint(&view->context, view->leaf.entries[i].index);
+    uint8_t *at = context->data;
+    *at++ = 1;
+    memcpy(at, view->store_id, 8);
+    at += 8;
+    for (uint32_t i = 0; i < view->leaf.entries_count; i++) {
+        const struct msy_leaf_entry *entry = &view->leaf.entries[i];
+        if (entry->lsn != UINT64_MAX) { /* An own write that is not committed has no name yet. */
+            at += msy_put_varint(at, entry->lsn);
+            at += msy_put_varint(at, entry->index);
         }
     }
-    return status;
+    context->len = (size_t)(at - context->data);
+    return MESHSYNC_OK;
 }
 
 meshsync_status msy_view_show(struct msy_view *view, meshsync_entry *entry, meshsync_error *error)

@@ -381,7 +381,9 @@ static bool walk_is_flat(const struct msy_walk *walk)
 
 meshsync_status msy_walk_next(struct msy_walk *walk, meshsync_entry *entry, meshsync_error *error)
 {
-    if (!walk->conflicts && !walk->done) {
+    bool known = walk->view->schema_known && walk->collection != 0 &&
+                 walk->view->schema.collection == walk->collection;
+    if (!walk->conflicts && !walk->done && !known) {
         meshsync_status status =
             msy_view_schema(walk->view, msy_key_name(walk->collection_name), error);
         if (status != MESHSYNC_OK) {
@@ -391,7 +393,6 @@ meshsync_status msy_walk_next(struct msy_walk *walk, meshsync_entry *entry, mesh
     while (!walk->done && walk->left > 0) {
         meshsync_bytes key;
         meshsync_bytes value;
-        uint8_t copy[MSY_KEY_BYTES_MAX];
         meshsync_status status = walk_candidate(walk, &key, &value);
         if (status == MESHSYNC_E_END) {
             break;
@@ -405,9 +406,8 @@ meshsync_status msy_walk_next(struct msy_walk *walk, meshsync_entry *entry, mesh
                 walk->done = walk_pass(walk, key, true) == MESHSYNC_E_END;
             }
         } else {
-            memcpy(copy, key.data, key.len);
-            meshsync_bytes kept = msy_bytes(copy, key.len);
             status = walk_load(walk, key, value, error);
+            const meshsync_bytes kept = msy_bytes(walk->view->key, walk->view->key_len);
             if (status == MESHSYNC_OK) {
                 status = walk->conflicts ? walk_conflict(walk, kept, entry, error)
                                          : msy_view_show(walk->view, entry, error);

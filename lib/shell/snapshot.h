@@ -8,7 +8,8 @@
 struct meshsync_scan {
     struct meshsync_scan *next, **link; /* Of its snapshot. */
     meshsync_snapshot *snapshot;
-    bool open; /* walk lives; not after its snapshot expired. */
+    bool open;      /* walk lives; not after its snapshot expired. */
+    uint32_t steps; /* The clock is looked at now and then only. */
     struct msy_walk walk;
 };
 
