@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 
+import nodes
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 DOCUMENT = os.path.join(ROOT, "docs", "performance.md")
@@ -57,6 +59,8 @@ TARGETS = {
     "memory: 10 M keys, opening": ("13", 1),
     "size: shared library, stripped": ("14", 1),
     "idle: processor with 10 peers": ("14", 1),
+    "meshnode: idle processor with 10 peers": ("14", 1),
+    "meshnode: private memory with 10 peers": ("12", 1),
     "session: records in bulk": ("15", 0.9),
     "idle: many spaces, put to visible": ("16", 1 / 1.2),
     "catchup: single ops of 50 actors": ("17", 0.5),
@@ -253,6 +257,8 @@ def measure_all(given):
         found = measure(program, given.dir, options)
         if name == "memory" and not given.large:
             found.append(size(given.build, found[0]))
+        if name == "idle" and not given.large:
+            found += nodes.measure(given.build, found[0])
         file_name = name + ("-large" if given.large else "") + ".json"
         with open(os.path.join(HERE, "results", file_name), "w", encoding="utf-8") as file:
             for result in found:

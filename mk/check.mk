@@ -41,7 +41,7 @@ format:
 	clang-format -i $(SOURCES_TO_FORMAT)
 
 # Write bench/results and docs/performance.md; the second loads 10 M rows, the third runs peers.
-bench: benches
+bench: benches lib meshnode
 	@$(PYTHON) bench/run.py --build $(O)
 bench-large: benches
 	@$(PYTHON) bench/run.py --build $(O) --large
