@@ -50,6 +50,7 @@ TESTS := \
     tests/unit/base/test_path.c \
     tests/unit/base/test_report.c \
     tests/unit/clock/test_clock.c \
+    tests/unit/clock/test_sketch.c \
     tests/unit/crdt/test_leaf.c \
     tests/unit/mesh/test_beacon.c \
     tests/unit/mesh/test_clock.c \
@@ -57,6 +58,7 @@ TESTS := \
     tests/unit/mesh/test_mesh.c \
     tests/unit/mesh/test_message.c \
     tests/unit/mesh/test_pack.c \
+    tests/unit/mesh/test_rungs.c \
     tests/unit/mesh/test_wall.c \
     tests/unit/replica/test_pending.c \
     tests/unit/replica/test_scan.c \

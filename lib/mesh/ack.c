@@ -80,6 +80,7 @@ void msy_ack_vector(struct msy_mesh *mesh, struct msy_mesh_link *link, struct ms
     } while (status == MESHSYNC_OK && at < space->vector.count);
     channel->vector_due = false;
     channel->clock_out = false; /* It need not ask any more. */
+    msy_sketching_free(mesh, &channel->sketching);
     mesh->stats.clock_bytes_out += link->plain.len - start;
     msy_session_wrote(mesh, link, status);
 }
@@ -230,7 +231,9 @@ meshsync_status msy_ack_told(struct msy_mesh *mesh, struct msy_store_txn *txn,
 {
     channel->told = true;
     channel->asking = false;
+    channel->waiting = false;
     channel->telling = false;
+    msy_sketching_free(mesh, &channel->seeking);
     ack_forget(mesh, link, space->number);
     return channel->serving ? msy_serve_replan(txn, channel) : MESHSYNC_OK;
 }

@@ -66,6 +66,16 @@
 #define MSY_PACK_STREAMS_MAX 4u
 #define MSY_PACK_SESSIONS_MAX 16u
 #define MSY_PACK_IDLE_MS 10000u
+/* Vectors of fewer tips are told whole: sketches would save little, and take longer. */
+#define MSY_SKETCH_TIPS_MIN 64u
+/* Symbols asked for at first: one for so many tips, between these. */
+#define MSY_SKETCH_TIPS_PER_FIRST 64u
+#define MSY_SKETCH_FIRST_MIN 8u
+#define MSY_SKETCH_FIRST_MAX 64u
+/* How often symbols of one sketch are asked for before the vector is; each costs a walk over it. */
+#define MSY_SKETCH_ROUNDS_MAX 12u
+/* How long a vector is kept for a peer that compares, and how long a peer is waited for, ms. */
+#define MSY_SKETCH_KEPT_MS 30000u
 /* How long a push may come after its note, between two round trips and these, ms. */
 #define MSY_PUSH_WAIT_MS_MIN 20u
 #define MSY_PUSH_WAIT_MS_MAX 200u

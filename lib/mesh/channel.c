@@ -94,6 +94,8 @@ static void channel_free(struct msy_mesh *mesh, struct msy_channel *channel)
     msy_lazy_fini(mesh, &channel->pruned);
     msy_press_free(channel->press);
     msy_unpress_free(channel->unpress);
+    msy_sketching_free(mesh, &channel->seeking);
+    msy_sketching_free(mesh, &channel->sketching);
     msy_free(mesh->alloc, channel, sizeof *channel);
 }
 
@@ -116,6 +118,9 @@ void msy_channel_close_in(struct msy_mesh *mesh, struct msy_mesh_link *link,
     msy_lazy_fini(mesh, &channel->pruned);
     channel->told = false;
     channel->asking = false;
+    channel->waiting = false;
+    channel->waited = false;
+    msy_sketching_free(mesh, &channel->seeking);
     channel->telling = false;
     channel->synced = false;
     channel->fetching = false;
@@ -136,6 +141,8 @@ void msy_channel_close_out(struct msy_mesh *mesh, struct msy_channel *channel)
     memset(channel->digest_sent, 0, sizeof channel->digest_sent);
     channel->vector_due = false;
     channel->clock_out = false;
+    channel->sought = false;
+    msy_sketching_free(mesh, &channel->sketching);
     channel->serving = false;
     channel->credit = 0;
     channel_close_way(channel, MSY_WAY_OUT);

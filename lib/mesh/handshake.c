@@ -10,7 +10,7 @@
 enum {
     HANDSHAKE_VERSION_MIN = 1,
     HANDSHAKE_VERSION_MAX = 1,
-    HANDSHAKE_FEATURES = MSY_FEATURE_CLOCK | MSY_FEATURE_PACKED
+    HANDSHAKE_FEATURES = MSY_FEATURE_CLOCK | MSY_FEATURE_PACKED | MSY_FEATURE_SKETCH
 };
 
 /* What both sides have said in the clear. An unequal preamble ends the link before this matters. */
@@ -49,6 +49,8 @@ void msy_handshake_offer(struct msy_mesh *mesh, const struct msy_mesh_offer *off
     mesh->offer = *offer;
     mesh->offer.version_min = offer->version_min > 0 ? offer->version_min : HANDSHAKE_VERSION_MIN;
     mesh->offer.version_max = offer->version_max > 0 ? offer->version_max : HANDSHAKE_VERSION_MAX;
+    mesh->offer.sketch_tips_min =
+        offer->sketch_tips_min > 0 ? offer->sketch_tips_min : MSY_SKETCH_TIPS_MIN;
     mesh->offer.features = (offer->features | HANDSHAKE_FEATURES) & ~offer->lacks;
 }
 

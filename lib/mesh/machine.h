@@ -5,7 +5,7 @@
  *   LINK_UP, LINK_BYTES        link.c: preamble, records       handshake.c: who is it
  *        -> messages           session.c: dispatch, beats, twins
  *        -> spaces             spaces.c: which, blinded ids     channel.c: one space with one peer
- *        -> clocks             clock.c: a digest before the vector
+ *        -> clocks             clock.c: a digest before the vector  sketch.c: what differs
  *        -> tips               ack.c: who holds what            want.c: what to fetch, from whom
  *        -> changes            push.c: live, both directions    serve.c: what peers fetch
  *        -> the rest           address.c, digest.c, show.c
@@ -25,6 +25,8 @@
 #include "wire/change.h"
 #include "wire/message.h"
 #include "wire/press.h"
+
+struct msy_sketching; /* sketch.c */
 
 #define MSY_NEVER UINT64_MAX
 
@@ -65,14 +67,21 @@ struct msy_channel {
     uint8_t invite[32];
     uint8_t proof[64];
     /* What the peer holds. */
-    bool told;                 /* Its first whole vector has come, or was known by its digest. */
-    bool asking;               /* Its digest was not ours: its vector is to come. */
-    bool telling;              /* A part of that vector has come. */
-    bool synced;               /* Nothing of it is left to fetch; was noticed. */
-    bool vector_due;           /* Our whole vector must be sent (again) when there is room. */
-    bool clock_out;            /* It was shown a digest, and may ask for the vector. */
-    struct msy_vector durable; /* By its word. */
-    struct msy_vector sent;    /* By us, in this session. */
+    bool told;    /* Its first whole vector has come, or was known by its digest. */
+    bool asking;  /* Its digest was not ours: its vector is to come. */
+    bool waiting; /* And it is the one to begin: it saw the same two digests. */
+    bool waited;
+    uint64_t waiting_ms;
+    bool telling;                    /* A part of that vector has come. */
+    bool synced;                     /* Nothing of it is left to fetch; was noticed. */
+    bool vector_due;                 /* Our whole vector must be sent (again) when there is room. */
+    bool clock_out;                  /* It was shown a digest, and may ask for the vector, */
+    bool sought;                     /* and has asked for a sketch. */
+    uint8_t clock[MSY_CLOCK_BYTES];  /* That digest. */
+    struct msy_sketching *seeking;   /* Owned: comparing with its sketch, or NULL; */
+    struct msy_sketching *sketching; /* ours, which it asked for. */
+    struct msy_vector durable;       /* By its word. */
+    struct msy_vector sent;          /* By us, in this session. */
     /* Fetching from it. */
     bool fetching;        /* A WANT is out and no END has come. */
     uint64_t asked;       /* Serial number of the last WANT; never goes back. */
@@ -509,6 +518,36 @@ meshsync_status msy_clock_on(struct msy_mesh *mesh, struct msy_mesh_link *link,
                              meshsync_bytes content);
 meshsync_status msy_clock_on_ask(struct msy_mesh *mesh, struct msy_mesh_link *link,
                                  meshsync_bytes content);
+
+/* The digest of a vector in a session; *hash is what it is made of. */
+meshsync_status msy_clock_digest(struct msy_mesh *mesh, const struct msy_mesh_link *link,
+                                 const struct msy_vector *vector, uint8_t digest[MSY_CLOCK_BYTES]);
+/* Asks for the whole vector. */
+meshsync_status msy_clock_ask(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                              struct msy_channel *channel);
+/* The peer does not begin to compare: we ask. */
+meshsync_status msy_clock_unwait(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                                 struct msy_channel *channel);
+/* From time to time: ends what takes too long. */
+void msy_clock_beat(struct msy_mesh *mesh, struct msy_mesh_link *link);
+
+/* --- sketch.c --------------------------------------------------------------------------------- */
+
+/* Can the vectors of a space be compared by sketches with this peer? */
+bool msy_sketch_may(const struct msy_mesh *mesh, const struct msy_mesh_link *link,
+                    const struct msy_channel *channel, const struct msy_mesh_space *space);
+/* Begins to compare: asks the peer for the first symbols of its vector. */
+meshsync_status msy_sketch_seek(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                                struct msy_channel *channel, const struct msy_mesh_space *space);
+meshsync_status msy_sketch_on_seek(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                                   meshsync_bytes content);
+meshsync_status msy_sketch_on(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                              meshsync_bytes content);
+meshsync_status msy_sketch_on_swap(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                                   meshsync_bytes content);
+void msy_sketching_free(struct msy_mesh *mesh, struct msy_sketching **sketching);
+/* Ends one that has lasted too long. */
+void msy_sketching_expire(struct msy_mesh *mesh, struct msy_sketching **sketching);
 
 /* --- want.c ----------------------------------------------------------------------------------- */
 

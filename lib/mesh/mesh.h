@@ -41,9 +41,10 @@ struct msy_mesh_ports {
  * disturbed by it. Zeros: what this version says. */
 struct msy_mesh_offer {
     uint64_t version_min, version_max;
-    uint64_t features; /* Bits beside ours. */
-    uint64_t lacks;    /* Bits of ours that it does not know. */
-    bool unknown;      /* Also sends kinds and elements that this version skips. */
+    uint64_t features;        /* Bits beside ours. */
+    uint64_t lacks;           /* Bits of ours that it does not know. */
+    uint32_t sketch_tips_min; /* Vectors are compared by sketches from so many tips on. */
+    bool unknown;             /* Also sends kinds and elements that this version skips. */
 };
 
 struct msy_mesh_options {
@@ -139,7 +140,9 @@ struct msy_mesh_stats {
     uint64_t packed_bytes_in;  /* Messages that were packed, before */
     uint64_t packed_bytes_out; /* and after. */
     uint64_t clocks_equal;     /* Peers whose digest said all, */
-    uint64_t clocks_asked;     /* and whose vector had to be asked for. */
+    uint64_t clocks_asked;     /* and whose vector had to be asked for; */
+    uint64_t clocks_sought;    /* peers of whom a sketch was asked, */
+    uint64_t clocks_swapped;   /* and whose vector was known by what differs. */
 };
 
 meshsync_status msy_mesh_open(const struct msy_mesh_options *options, uint64_t now_ms,

@@ -209,6 +209,7 @@ static void session_beat(struct msy_mesh *mesh, struct msy_mesh_link *link)
         next_ms = now_ms + mesh->keepalive_ms;
     }
     msy_pack_rest(mesh, link);
+    msy_clock_beat(mesh, link);
     if (link->state == MSY_LINK_LIVE) {
         msy_mesh_link_wake(mesh, &link->beat_at_ms,
                            msy_min_u64(next_ms, link->heard_ms + silent_ms));
@@ -336,6 +337,9 @@ static meshsync_status session_message(struct msy_mesh *mesh, struct msy_mesh_li
     case MSY_MESSAGE_CLOCK: return msy_clock_on(mesh, link, content);
     case MSY_MESSAGE_ASK: return msy_clock_on_ask(mesh, link, content);
     case MSY_MESSAGE_PACKED: return msy_pack_on(mesh, link, content);
+    case MSY_MESSAGE_SEEK: return msy_sketch_on_seek(mesh, link, content);
+    case MSY_MESSAGE_SKETCH: return msy_sketch_on(mesh, link, content);
+    case MSY_MESSAGE_SWAP: return msy_sketch_on_swap(mesh, link, content);
     }
     return type >= MSY_MESSAGE_TYPE_OPTIONAL ? MESHSYNC_OK : MESHSYNC_E_PROTOCOL;
 }

@@ -29,13 +29,17 @@ enum msy_message_type {
     MSY_MESSAGE_BYE = 16,
     MSY_MESSAGE_CLOCK = 17,
     MSY_MESSAGE_ASK = 18,
-    MSY_MESSAGE_PACKED = 19
+    MSY_MESSAGE_PACKED = 19,
+    MSY_MESSAGE_SEEK = 29,
+    MSY_MESSAGE_SKETCH = 30,
+    MSY_MESSAGE_SWAP = 31
 };
 
 /* Bits of a greeting's features: what both sides have may be used. */
 enum msy_feature {
-    MSY_FEATURE_CLOCK = 1, /* CLOCK and ASK. */
-    MSY_FEATURE_PACKED = 2 /* PACKED. */
+    MSY_FEATURE_CLOCK = 1,  /* CLOCK and ASK. */
+    MSY_FEATURE_PACKED = 2, /* PACKED. */
+    MSY_FEATURE_SKETCH = 16 /* SEEK, SKETCH and SWAP. */
 };
 
 /* What an ASK may ask for. */

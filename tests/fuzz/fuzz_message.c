@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "wire/message.h"
+#include "wire/message_sketch.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -159,6 +160,46 @@ static bool again_clock(struct msy_buf *out, meshsync_bytes content)
     return true;
 }
 
+static bool again_sketch(struct msy_buf *out, meshsync_bytes content)
+{
+    struct msy_sketch_part part;
+    if (!msy_message_get_sketch(content, &part)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < part.count; i++) {
+        struct msy_sketch_symbol symbol = msy_sketch_unpack(part.symbols, i);
+        must(symbol.check <= 0xFFFFFF);
+    }
+    must(msy_message_put_sketch(out, &part) == MESHSYNC_OK);
+    return true;
+}
+
+static bool again_swap(struct msy_buf *out, meshsync_bytes content)
+{
+    struct msy_swap swap;
+    struct msy_cursor at;
+    struct msy_tip tip;
+    uint32_t id = 0;
+    uint32_t count = 0;
+    if (!msy_message_get_swap(content, &swap)) {
+        return false;
+    }
+    for (msy_cursor_init(&at, swap.pairs); msy_swap_pair(&at, !swap.reply, &id, &tip);) {
+        must(tip.seq >= 1 && tip.seq <= MSY_SEQ_MAX);
+        count += 1;
+    }
+    must(count == swap.pairs_count);
+    for (msy_cursor_init(&at, swap.asks); msy_swap_ask(&at, &id);) {
+        count += 1;
+    }
+    for (msy_cursor_init(&at, swap.tips); msy_swap_tip(&at, &tip);) {
+        count += 1;
+    }
+    must(count == swap.pairs_count + swap.asks_count + swap.tips_count);
+    must(msy_message_put_swap(out, &swap) == MESHSYNC_OK);
+    return true;
+}
+
 static bool again(struct msy_buf *out, uint8_t type, meshsync_bytes content)
 {
     switch (type) {
@@ -173,6 +214,8 @@ static bool again(struct msy_buf *out, uint8_t type, meshsync_bytes content)
     case MSY_MESSAGE_ADDRESSES: return again_addresses(out, content);
     case MSY_MESSAGE_BYE: return again_bye(out, content);
     case MSY_MESSAGE_CLOCK: return again_clock(out, content);
+    case MSY_MESSAGE_SKETCH: return again_sketch(out, content);
+    case MSY_MESSAGE_SWAP: return again_swap(out, content);
     default: return again_numbers(out, type, content);
     }
 }

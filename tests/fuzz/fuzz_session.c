@@ -146,6 +146,7 @@ static void fuzz_open(uint32_t index)
         .identity = side->identity,
         .entropy = msy_prng_entropy(&side->prng),
         .ports = {.is_member = fuzz_is_member, .may_join = fuzz_may_join, .digest = fuzz_digest},
+        .offer = {.sketch_tips_min = 2},
         .keepalive_ms = 2000,
         .retry_ms_max = 500};
     fuzz_must(msy_mesh_open(&options, fuzz_now_ms, &side->mesh, NULL) == MESHSYNC_OK);
@@ -370,8 +371,13 @@ static void fuzz_say(struct msy_cursor *script, uint8_t op)
         for (uint32_t i = 0; i < 3; i++) {
             numbers[i] = fuzz_number(script);
         }
-        (void)msy_message_put_numbers(plain, (enum msy_message_type)(1 + type % 16), numbers,
-                                      1 + type / 16 % 3u);
+        if (type < 0xF0) {
+            (void)msy_message_put_numbers(plain, (enum msy_message_type)(1 + type % 16), numbers,
+                                          1 + type / 16 % 3u);
+        } else {
+            (void)msy_message_put_numbers(plain, type % 2 == 0 ? MSY_MESSAGE_SEEK : MSY_MESSAGE_ASK,
+                                          numbers, 3);
+        }
         break;
     case 3: fuzz_say_tips(script, plain); break;
     default: fuzz_say_change(script, plain); break;

@@ -118,6 +118,7 @@ static void reached_meshes(const struct meshsync_sim *sim, struct msy_mesh_stats
         sum->clocks_equal += one.clocks_equal;
         sum->clocks_asked += one.clocks_asked;
         sum->packed_bytes_in += one.packed_bytes_in;
+        sum->clocks_swapped += one.clocks_swapped;
     }
 }
 
@@ -135,6 +136,7 @@ static void reached_mesh(const struct swarm *swarm, const meshsync_sim_stats *st
         {"state: clock known by its digest", meshes.clocks_equal},
         {"state: clock asked for whole", meshes.clocks_asked},
         {"state: changes packed, bytes", meshes.packed_bytes_in},
+        {"state: clock known by what differs", meshes.clocks_swapped},
         {"work: changes taken from peers", stats->changes_in},
         {"work: connections", stats->connections},
         {"work: events", stats->events},

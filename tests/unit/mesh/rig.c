@@ -73,7 +73,7 @@ static void node_machines(struct rig_node *node)
         .entropy = msy_prng_entropy(&node->prng),
         .log = rig->log.fn != NULL ? &rig->log : NULL,
         .ports = {.is_member = rig_is_member, .may_join = rig_may_join, .digest = rig_digest},
-        .offer = {.lacks = node->lacks},
+        .offer = {.lacks = node->lacks, .sketch_tips_min = node->sketch_tips_min},
         .keepalive_ms = 2000,
         .retry_ms_max = 2000};
     assert_int_equal(msy_replica_open(&replica, rig_unix_ms(rig), &node->replica, NULL),

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "wire/message.h"
+#include "wire/message_sketch.h"
 #include "wire/msgpack_check.h"
 
 static struct msy_alloc alloc;
@@ -308,6 +309,117 @@ static void hashes_come_back(void **state)
     examine(get_hashes, bytes);
 }
 
+static bool get_sketch(meshsync_bytes bytes)
+{
+    struct msy_sketch_part part;
+    return msy_message_get_sketch(bytes, &part);
+}
+
+static void sketches_come_back(void **state)
+{
+    (void)state;
+    const struct msy_sketch_symbol symbols[3] = {
+        {.sum = UINT64_MAX - 1, .check = 0xABCDEF, .count = 255}, {.sum = 2}, {.count = 1}};
+    struct msy_buf packed;
+    struct msy_sketch_part back;
+    msy_buf_init(&packed, &alloc, 100);
+    assert_int_equal(msy_sketch_pack(&packed, symbols, 3), MESHSYNC_OK);
+    struct msy_sketch_part part = {
+        .channel = 5, .first = 4093, .tips = 70000, .symbols = msy_buf_bytes(&packed)};
+    assert_int_equal(msy_message_put_sketch(&buf, &part), MESHSYNC_OK);
+    meshsync_bytes bytes = content(MSY_MESSAGE_SKETCH);
+    assert_true(msy_message_get_sketch(bytes, &back));
+    assert_int_equal(back.channel, 5);
+    assert_int_equal(back.first, 4093);
+    assert_int_equal(back.tips, 70000);
+    assert_int_equal(back.count, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct msy_sketch_symbol symbol = msy_sketch_unpack(back.symbols, i);
+        assert_true(symbol.sum == symbols[i].sum && symbol.check == symbols[i].check &&
+                    symbol.count == symbols[i].count);
+    }
+    examine(get_sketch, bytes);
+
+    part.first = 4094; /* More than a sketch has. */
+    msy_buf_reset(&buf);
+    assert_int_equal(msy_message_put_sketch(&buf, &part), MESHSYNC_OK);
+    assert_false(msy_message_get_sketch(content(MSY_MESSAGE_SKETCH), &back));
+    part.symbols.len = 0;
+    msy_buf_reset(&buf);
+    assert_int_equal(msy_message_put_sketch(&buf, &part), MESHSYNC_OK);
+    assert_false(msy_message_get_sketch(content(MSY_MESSAGE_SKETCH), &back));
+    msy_buf_fini(&packed);
+}
+
+static bool get_swap(meshsync_bytes bytes)
+{
+    struct msy_swap swap;
+    return msy_message_get_swap(bytes, &swap);
+}
+
+/* Two pairs, two ids and two whole entries, the second of each before the first when swapped. */
+static bool swap_comes_back(struct msy_swap *swap, bool swapped, uint64_t seq)
+{
+    const struct msy_tip tips[2] = {tip_of(1, seq), tip_of(2, MSY_SEQ_MAX)};
+    const uint8_t digest[MSY_CLOCK_BYTES] = {4};
+    struct msy_buf parts[3];
+    struct msy_swap made = {.channel = 9, .reply = swap->reply, .digest = digest};
+    for (uint32_t i = 0; i < 3; i++) {
+        msy_buf_init(&parts[i], &alloc, 1000);
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t at = swapped ? 1 - i : i;
+        assert_int_equal(msy_swap_put_pair(&parts[0], !made.reply, 7 + at, &tips[at]), MESHSYNC_OK);
+        assert_int_equal(msy_swap_put_tip(&parts[2], &tips[at]), MESHSYNC_OK);
+        if (!made.reply) {
+            assert_int_equal(msy_buf_append_be32(&parts[1], 70 + at), MESHSYNC_OK);
+        }
+    }
+    made.pairs = msy_buf_bytes(&parts[0]);
+    made.asks = msy_buf_bytes(&parts[1]);
+    made.tips = msy_buf_bytes(&parts[2]);
+    msy_buf_reset(&buf);
+    assert_int_equal(msy_message_put_swap(&buf, &made), MESHSYNC_OK);
+    for (uint32_t i = 0; i < 3; i++) {
+        msy_buf_fini(&parts[i]);
+    }
+    return msy_message_get_swap(content(MSY_MESSAGE_SWAP), swap);
+}
+
+static void swaps_come_back_in_order(void **state)
+{
+    (void)state;
+    for (uint32_t reply = 0; reply < 2; reply++) {
+        struct msy_swap swap = {.reply = reply == 1};
+        struct msy_cursor at;
+        struct msy_tip tip;
+        uint32_t id = 0;
+        assert_true(swap_comes_back(&swap, false, 300));
+        assert_int_equal(swap.channel, 9);
+        assert_int_equal(swap.reply, reply == 1);
+        assert_int_equal(swap.digest[0], 4);
+        assert_int_equal(swap.pairs_count, 2);
+        assert_int_equal(swap.asks_count, reply == 1 ? 0 : 2);
+        assert_int_equal(swap.tips_count, 2);
+        msy_cursor_init(&at, swap.pairs);
+        assert_true(msy_swap_pair(&at, !swap.reply, &id, &tip));
+        assert_true(tip.seq == 300 && (reply == 1 || id == 7));
+        assert_true(msy_swap_pair(&at, !swap.reply, &id, &tip));
+        assert_true(tip.seq == MSY_SEQ_MAX && tip.hash[0] == (2 ^ 0x55));
+        assert_false(msy_swap_pair(&at, !swap.reply, &id, &tip));
+        msy_cursor_init(&at, swap.tips);
+        assert_true(msy_swap_tip(&at, &tip));
+        const struct msy_tip first = tip_of(1, 300);
+        assert_memory_equal(&tip, &first, sizeof tip);
+        examine(get_swap, content(MSY_MESSAGE_SWAP));
+        assert_false(swap_comes_back(&swap, true, 300)); /* Out of order. */
+        swap.reply = reply == 1;
+        assert_false(swap_comes_back(&swap, false, 0));
+        swap.reply = reply == 1;
+        assert_false(swap_comes_back(&swap, false, MSY_SEQ_MAX + 1));
+    }
+}
+
 static bool get_clock(meshsync_bytes bytes)
 {
     uint64_t channel = 0;
@@ -457,6 +569,8 @@ static meshsync_status encode(uint32_t which)
     const struct msy_tip tip = tip_of(1, 1);
     const struct msy_open open = {.id = bytes, .invite = bytes, .proof = bytes};
     const struct msy_greeting greeting = {.version_min = 1, .version_max = 1};
+    const struct msy_sketch_part part = {.symbols = {bytes, 24}};
+    const struct msy_swap swap = {.digest = bytes, .tips = {bytes, 25}};
     switch (which) {
     case 0: return msy_message_put_numbers(&buf, MSY_MESSAGE_PING, numbers, 2);
     case 1: return msy_message_put_spaces(&buf, bytes, 4);
@@ -470,6 +584,8 @@ static meshsync_status encode(uint32_t which)
     case 9: return msy_message_begin_addresses(&buf, 1);
     case 10: return msy_message_put_address(&buf, bytes, "host:1");
     case 11: return msy_message_put_clock(&buf, 1, bytes);
+    case 12: return msy_message_put_sketch(&buf, &part);
+    case 13: return msy_message_put_swap(&buf, &swap);
     default: return MESHSYNC_OK;
     }
 }
@@ -477,7 +593,7 @@ static meshsync_status encode(uint32_t which)
 static void without_memory_nothing_is_written(void **state)
 {
     (void)state;
-    for (uint32_t which = 0; which <= 11; which++) {
+    for (uint32_t which = 0; which <= 13; which++) {
         for (size_t room = 0; room < 200; room++) {
             msy_buf_fini(&buf);
             msy_buf_init(&buf, &alloc, 9 + room);
@@ -503,6 +619,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(tips_come_back_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(hashes_come_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(clocks_come_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(sketches_come_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(swaps_come_back_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(addresses_come_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(goodbyes_come_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(changes_come_back, set_up, tear_down),
