@@ -314,8 +314,8 @@ static bool sketch_locate(const struct msy_sketching *seeking, struct msy_sketch
     return lacked == 0;
 }
 
-/* Makes rows of the items, for which there is room, and appends to out the ids of those that only the peer has. Items of one
- * actor have one id, and are neighbours: one of each side at most. */
+/* Makes rows of the items, for which there is room, and appends to out the ids of those that only
+ * the peer has. Items of one actor have one id, and are neighbours: one of each side at most. */
 static meshsync_status sketch_rows(struct msy_sketching *seeking,
                                    const struct msy_sketch_item *items, uint32_t count,
                                    struct msy_buf *out, bool *good)
