@@ -43,7 +43,15 @@ MESHSYNC_API MESHSYNC_NODISCARD meshsync_status meshsync_node_start_external(mes
 MESHSYNC_API int meshsync_node_fd(const meshsync_node *node);
 /** Longest time to poll, in ms; -1: no limit. @threads The turning thread. @since 0.1 */
 MESHSYNC_API int meshsync_node_timeout_ms(const meshsync_node *node);
-/** Do what is due, without blocking. @threads The turning thread. @since 0.1 */
+/**
+ * Do what is due, without blocking.
+ *
+ * @retval MESHSYNC_OK
+ * @retval MESHSYNC_E_STATE        Not started so; or another thread than the one that started it.
+ * @retval MESHSYNC_E_IN_CALLBACK  Called by a function that it calls.
+ * @threads The turning thread.
+ * @since 0.1
+ */
 MESHSYNC_API meshsync_status meshsync_node_process(meshsync_node *node);
 
 MESHSYNC_END_DECLS

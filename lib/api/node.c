@@ -70,6 +70,9 @@ meshsync_status meshsync_node_process(meshsync_node *node)
     if (status == MESHSYNC_OK && node->network.mode != MSY_NET_EXTERNAL) {
         status = MESHSYNC_E_STATE;
     }
+    if (status == MESHSYNC_OK && !msy_network_here(&node->network)) {
+        status = MESHSYNC_E_STATE; /* Two that turn one loop would break it. */
+    }
     if (status == MESHSYNC_OK && node->network.in_callback) {
         status = MESHSYNC_E_IN_CALLBACK;
     }

@@ -102,6 +102,34 @@ static void external_closed(void *user)
     *(int *)user = 1;
 }
 
+static void process_elsewhere(void *node)
+{
+    assert_int_equal(meshsync_node_process((meshsync_node *)node), MESHSYNC_E_STATE);
+}
+
+/* A thread that did not start the network is refused, and the loop goes on turning. */
+static void test_wrong_thread(void **state)
+{
+    meshsync_error error = {0};
+    char folder[API_PATH_BYTES_MAX];
+    int closed = 0;
+    (void)state;
+    api_folder(folder);
+    meshsync_node *node = api_open(folder);
+    API_OK(meshsync_node_start_external(node, &error));
+    for (int i = 0; i < 50; i++) {
+        uv_thread_t thread;
+        assert_int_equal(uv_thread_create(&thread, process_elsewhere, node), 0);
+        API_OK(meshsync_node_process(node));
+        assert_int_equal(uv_thread_join(&thread), 0);
+    }
+    API_OK(meshsync_node_close_async(node, external_closed, &closed));
+    while (closed == 0) {
+        API_OK(meshsync_node_process(node));
+    }
+    api_remove(folder);
+}
+
 static void test_external(void **state)
 {
     meshsync_error error = {0};
@@ -408,6 +436,7 @@ int main(void)
         cmocka_unit_test(test_own_thread),
         cmocka_unit_test(test_callers_loop),
         cmocka_unit_test(test_external),
+        cmocka_unit_test(test_wrong_thread),
         cmocka_unit_test(test_states),
         cmocka_unit_test(test_other_processes),
         cmocka_unit_test(test_same_process),
