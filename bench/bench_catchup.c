@@ -7,6 +7,8 @@
 #include "own.h"
 
 enum { CATCHUP_ACTORS = 50, CATCHUP_ACTORS_LARGE = 1000, CATCHUP_ROUNDS = 3, CATCHUP_SIZES = 3 };
+/* What a catch-up may cost beside the payload and a quarter of it. */
+enum { CATCHUP_BYTES_MORE = 500 };
 /* What fits in one transaction with room to spare. */
 enum { CATCHUP_TXN_OPS = 50000 };
 
@@ -75,6 +77,21 @@ static void catchup_actors(struct catchup *catchup, uint64_t actors, uint64_t op
     kit_add(rate, (double)(each * actors) / catchup_meet(catchup, NULL));
 }
 
+/* What a session costs in which there is nothing to fetch, until each knows it of the other. */
+static void catchup_nothing(struct catchup *catchup, struct kit_figures *bytes)
+{
+    meshsync_error error = {0};
+    meshsync_token token;
+    mesh_offline(&catchup->nodes[1]);
+    mesh_online(&catchup->nodes[1]);
+    kit_ok(meshsync_space_version(catchup->nodes[0].space, &token, &error), &error, "version");
+    for (int i = 0; i < 2; i++) {
+        kit_ok(meshsync_wait(catchup->nodes[i].space, &token, 1, MESH_WAIT_MS, &error), &error,
+               "a peer that has it");
+    }
+    kit_add(bytes, catchup_bytes(&catchup->nodes[1]));
+}
+
 static void catchup_report(const char *what, const char *unit, const char *against, uint64_t n,
                            struct kit_figures *bare, struct kit_figures *own)
 {
@@ -117,6 +134,8 @@ static void catchup_common(struct catchup *catchup, uint64_t round, uint64_t key
 static void catchup_normal(struct catchup *catchup)
 {
     struct kit_figures actors = {0};
+    struct kit_figures nothing = {0};
+    struct kit_figures bound = {0};
     uint64_t puts = catchup->options.puts;
     const uint64_t sizes[CATCHUP_SIZES] = {10, puts / 10, puts * 10};
     for (int i = 0; i < CATCHUP_ROUNDS; i++) {
@@ -127,6 +146,12 @@ static void catchup_normal(struct catchup *catchup)
     for (int i = 0; i < CATCHUP_SIZES; i++) {
         catchup_size(catchup, "much", sizes[i]);
     }
+    kit_add(&bound, CATCHUP_BYTES_MORE);
+    for (int i = 0; i < CATCHUP_ROUNDS; i++) {
+        catchup_nothing(catchup, &nothing);
+    }
+    catchup_report("bytes of a session, nothing to fetch", "bytes", "the 500 bytes beyond d", 1,
+                   &bound, &nothing);
     for (int i = 0; i < CATCHUP_ROUNDS; i++) {
         catchup_actors(catchup, CATCHUP_ACTORS, puts * 2, &actors);
     }

@@ -12,6 +12,8 @@
 #include "own.h"
 
 enum { HEAL_NODES = 5, HEAL_COUNTERS = 100, HEAL_ROUNDS = 3 };
+/* In one transaction, and of these in flight at one node. */
+enum { HEAL_ADDS = 1000, HEAL_FLIGHTS = 100 };
 
 struct heal {
     struct kit_options options;
@@ -129,12 +131,13 @@ static void heal_add(void *user)
     struct heal_adder *adder = user;
     uint64_t batch = adder->heal->options.batch;
     meshsync_error error = {0};
-    uv_sem_t done;
-    if (uv_sem_init(&done, 0) != 0) {
+    uv_sem_t room;
+    if (uv_sem_init(&room, HEAL_FLIGHTS) != 0) {
         kit_fail("uv_sem_init", "failed");
     }
     for (uint64_t first = 0; first < adder->adds; first += batch) {
         meshsync_txn *txn = NULL;
+        uv_sem_wait(&room);
         kit_ok(meshsync_txn_begin(adder->node->space, &txn, &error), &error, "begin");
         for (uint64_t i = first; i < first + batch; i++) {
             char name[16];
@@ -143,12 +146,12 @@ static void heal_add(void *user)
             meshsync_path path = {&part, 1};
             kit_ok(meshsync_txn_add(txn, "sums", &path, 1, &error), &error, "add");
         }
-        kit_ok(meshsync_txn_commit_async(txn, NULL, heal_done, &done, &error), &error, "commit");
+        kit_ok(meshsync_txn_commit_async(txn, NULL, heal_done, &room, &error), &error, "commit");
     }
-    for (uint64_t first = 0; first < adder->adds; first += batch) {
-        uv_sem_wait(&done);
+    for (int i = 0; i < HEAL_FLIGHTS; i++) {
+        uv_sem_wait(&room);
     }
-    uv_sem_destroy(&done);
+    uv_sem_destroy(&room);
 }
 
 static void heal_check_sums(const struct mesh_node *node, uint64_t expected)
@@ -238,6 +241,7 @@ int main(int argc, char **argv)
     } else { /* The counters alone, with more of them beside as many puts as else. */
         uint64_t total = heal.options.puts;
         heal.options.puts = heal.options.batch;
+        heal.options.batch = HEAL_ADDS;
         heal_count(&heal, total);
     }
     return 0;

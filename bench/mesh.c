@@ -7,7 +7,8 @@
 
 #include "own.h"
 
-enum { MESH_FLIGHTS = 100 };
+/* More ops than this would fill what the writer takes before it says to come again. */
+enum { MESH_FLIGHTS = 100, MESH_FLIGHT_OPS = 100000 };
 
 static void mesh_open_node(struct mesh_node *mesh)
 {
@@ -109,7 +110,9 @@ void mesh_flow(struct mesh_node *mesh, uint64_t round, uint64_t first, uint64_t 
 {
     uv_sem_t room;
     meshsync_error error = {0};
-    if (uv_sem_init(&room, MESH_FLIGHTS) != 0) {
+    uint64_t flights =
+        MESH_FLIGHT_OPS / batch < MESH_FLIGHTS ? MESH_FLIGHT_OPS / batch : MESH_FLIGHTS;
+    if (uv_sem_init(&room, (unsigned)flights) != 0) {
         kit_fail("uv_sem_init", "failed");
     }
     for (uint64_t done = 0; done < count; done += batch) {
@@ -122,7 +125,7 @@ void mesh_flow(struct mesh_node *mesh, uint64_t round, uint64_t first, uint64_t 
         }
         kit_ok(meshsync_txn_commit_async(txn, NULL, mesh_done, &room, &error), &error, "commit");
     }
-    for (int i = 0; i < MESH_FLIGHTS; i++) {
+    for (uint64_t i = 0; i < flights; i++) {
         uv_sem_wait(&room);
     }
     uv_sem_destroy(&room);

@@ -27,8 +27,8 @@ void mesh_online(struct mesh_node *mesh);
 /* Until a node has, durable and visible, what another has now. */
 void mesh_wait(struct mesh_node *at, struct mesh_node *whose);
 meshsync_stats mesh_stats(const struct mesh_node *mesh);
-/* Commits puts first to first + count - 1 of a round in transactions of so many, 100 in flight,
- * until all are durable there. */
+/* Commits puts first to first + count - 1 of a round in transactions of so many, at most 100 in
+ * flight, until all are durable there. */
 void mesh_flow(struct mesh_node *mesh, uint64_t round, uint64_t first, uint64_t count,
                uint64_t batch);
 
