@@ -27,6 +27,7 @@ TESTS := \
     tests/sim/test_histories.c \
     tests/sim/test_malicious.c \
     tests/sim/test_meetings.c \
+    tests/sim/test_overlay.c \
     tests/sim/test_scenarios.c \
     tests/sim/test_sim.c \
     tests/sim/test_starved.c \
@@ -57,6 +58,7 @@ TESTS := \
     tests/unit/mesh/test_hostile.c \
     tests/unit/mesh/test_mesh.c \
     tests/unit/mesh/test_message.c \
+    tests/unit/mesh/test_near.c \
     tests/unit/mesh/test_pack.c \
     tests/unit/mesh/test_rungs.c \
     tests/unit/mesh/test_wall.c \
@@ -96,6 +98,7 @@ TEST_SUPPORT := \
     tests/laws/model.c \
     tests/laws/schedule.c \
     tests/laws/show.c \
+    tests/sim/crowd.c \
     tests/sim/forge.c \
     tests/sim/reached.c \
     tests/sim/schedule.c \

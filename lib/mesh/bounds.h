@@ -105,5 +105,41 @@
 #define MSY_WALL_ASK_MS 10000u
 /* Where a round trip is shorter than the clock can tell, microseconds. */
 #define MSY_RTT_US_MIN 500u
+/* Neighbours in a large mesh: fewer are made more, up to as many others are let in. */
+#define MSY_NEAR_ACTIVE_MIN 5u
+#define MSY_NEAR_ACTIVE_MAX 8u
+/* Others known beside them, and devices that the node was told to join by. */
+#define MSY_NEAR_PASSIVE_MAX 30u
+#define MSY_NEAR_CONTACTS_MAX 8u
+/* Steps of a walk or shuffle; a walk with so many left is remembered where it is. */
+#define MSY_NEAR_HOPS_MAX 6u
+#define MSY_NEAR_HOPS_PASSIVE 3u
+/* Walks that lead one newcomer on, and newcomers led on in a second. */
+#define MSY_NEAR_WALKS_MAX 4u
+#define MSY_NEAR_JOINS_PER_S_MAX 50u
+/* Devices in one shuffle: the sender, some of its neighbours, some others. */
+#define MSY_NEAR_SHOWN_MAX 8u
+#define MSY_NEAR_SHOWN_ACTIVE_MAX 3u
+/* Devices asked at once to be neighbours, how long they have to answer, ms, and how often one may
+ * fail to: a third of a mesh may be dead while nobody knows it yet. */
+#define MSY_NEAR_ASKS_MAX 3u
+#define MSY_NEAR_ANSWER_MS 1000u
+#define MSY_NEAR_FAILS_MAX 2u
+/* Who refused, or let us go, is not asked again for, ms. */
+#define MSY_NEAR_REFUSED_MS 10000u
+/* Neighbours make room for newcomers at most once in, ms: a crowd must not turn all away. */
+#define MSY_NEAR_EVICT_MS 200u
+/* Between shuffles, doubling from the start on, ms; in the place of each of these many a walk goes
+ * by a contact, so that two halves that forgot each other meet again. */
+#define MSY_NEAR_SHUFFLE_MS_MIN 1000u
+#define MSY_NEAR_SHUFFLE_MS_MAX 30000u
+#define MSY_NEAR_SHUFFLES_CONTACT 8u
+/* Of the walks of those who have neighbours, one of these displaces another's neighbour. */
+#define MSY_NEAR_DISPLACE_ONE_OF 16u
+/* Between tries to join by a contact, doubling, ms. */
+#define MSY_NEAR_JOIN_MS_MIN 1000u
+#define MSY_NEAR_JOIN_MS_MAX 30000u
+/* What one step can bring: a newcomer's walks, a farewell, and questions. */
+#define MSY_NEAR_EFFECTS_MAX 32u
 
 #endif
