@@ -73,7 +73,9 @@ static void node_machines(struct rig_node *node)
         .entropy = msy_prng_entropy(&node->prng),
         .log = rig->log.fn != NULL ? &rig->log : NULL,
         .ports = {.is_member = rig_is_member, .may_join = rig_may_join, .digest = rig_digest},
-        .offer = {.lacks = node->lacks, .sketch_tips_min = node->sketch_tips_min},
+        .offer = {.lacks = node->lacks,
+                  .sketch_tips_min =
+                      node->sketch_tips_min > 0 ? node->sketch_tips_min : rig->sketch_tips_min},
         .keepalive_ms = 2000,
         .retry_ms_max = 2000};
     assert_int_equal(msy_replica_open(&replica, rig_unix_ms(rig), &node->replica, NULL),
@@ -104,7 +106,9 @@ void rig_open(struct rig *rig, uint32_t count)
 {
     struct fail_plan *plan = rig->plan;
     uint32_t plan_node = rig->plan_node;
+    uint32_t sketch_tips_min = rig->sketch_tips_min;
     memset(rig, 0, sizeof *rig);
+    rig->sketch_tips_min = sketch_tips_min;
     rig->plan = plan;
     rig->plan_node = plan_node;
     assert_int_equal(msy_crypto_init(), MESHSYNC_OK);

@@ -75,8 +75,9 @@ struct rig {
     bool cut[RIG_NODES_MAX][RIG_NODES_MAX];
     struct msy_ticket ticket;
     struct msy_log log;
-    struct fail_plan *plan; /* NULL, or what makes the stores fail below mesh machines. */
-    uint32_t plan_node;     /* Of this node alone. */
+    struct fail_plan *plan;   /* NULL, or what makes the stores fail below mesh machines. */
+    uint32_t plan_node;       /* Of this node alone. */
+    uint32_t sketch_tips_min; /* Of nodes that have none of their own; kept by rig_open. */
 };
 
 /* Node i has a key of its own from seed i; MESHSYNC_TEST_LOG in the environment shows the logs. */

@@ -239,6 +239,27 @@ static void a_hundred_of_ten_thousand_cost_little(void **state)
     }
 }
 
+static void heads_ten(uint32_t actor, uint64_t seqs[2])
+{
+    seqs[0] = head_of(actor) + (actor % 1000 == 7 ? 1 : 0);
+    seqs[1] = head_of(actor);
+}
+
+/* Row 4 asks for less, which sketches cannot give: this is what it costs with them. */
+static void ten_of_ten_thousand_cost_a_sketch(void **state)
+{
+    struct cost cost;
+    (void)state;
+    open_two(0);
+    put_heads(ACTORS, heads_ten);
+    meet_often(&cost);
+    print_message("10 of %u actors wrote: %llu bytes of clock in both directions, %llu at most\n",
+                  ACTORS, (unsigned long long)cost.bytes[MEETINGS / 2],
+                  (unsigned long long)cost.bytes[MEETINGS - 1]);
+    assert_true(cost.bytes[MEETINGS - 1] <= 2000);
+    rig_close(&rig);
+}
+
 /* --- drawn vectors ---------------------------------------------------------------------------- */
 
 static struct msy_prng drawn;
@@ -361,6 +382,55 @@ static void more_is_written_meanwhile(void **state)
     assert_true(swapped > 40);
 }
 
+/* Steps until node has begun to compare, as who seeks or as who tells. */
+static void until_compares(uint32_t node, bool seeks)
+{
+    const struct msy_channel *channel = NULL;
+    for (uint32_t i = 0; i < 5000; i++) {
+        const struct msy_mesh *mesh = rig.nodes[node].mesh;
+        channel =
+            mesh->links_count > 0 ? msy_channel_find(mesh->links[0], rig.nodes[node].space) : NULL;
+        if (channel != NULL && (seeks ? channel->seeking : channel->sketching) != NULL) {
+            return;
+        }
+        rig_run(&rig, 1);
+    }
+    fail();
+}
+
+/* What is noted after a vector was kept for comparing, and before the comparison ends, is on top. */
+static void what_is_noted_meanwhile_is_kept(void **state)
+{
+    (void)state;
+    for (uint32_t writer = 0; writer < 2; writer++) {
+        open_two(2);
+        put_heads(100, heads_equal);
+        meet_again();
+        rig_break(&rig, 0, 1, true);
+        rig_run(&rig, 20);
+        rig_put(&rig, 0, "c", "of 0");
+        rig_put(&rig, 1, "d", "of 1");
+        rig.latency_ms = 20;
+        rig_heal(&rig, 0, 1);
+        until_compares(1, false);
+        rig_put(&rig, writer, "e", "meanwhile");
+        struct msy_tip tip = rig_tip(&rig, writer);
+        rig_run(&rig, 30);
+        const struct msy_channel *reader = channel_of(1 - writer);
+        const struct msy_tip *noted = msy_vector_get(&reader->durable, &tip.actor);
+        assert_true(noted != NULL && noted->seq == tip.seq);
+        rig_run(&rig, 60);
+        assert_true(reader->told);
+        noted = msy_vector_get(&reader->durable, &tip.actor);
+        assert_true(noted != NULL && noted->seq == tip.seq);
+        assert_true(rig_settle(&rig, 10000));
+        assert_true(rig_same(&rig, 0, 1));
+        check_known();
+        assert_int_equal(stats_of(0).clocks_asked + stats_of(1).clocks_asked, 0);
+        rig_close(&rig);
+    }
+}
+
 /* --- a peer that means no good ---------------------------------------------------------------- */
 
 static struct msy_buf said;
@@ -480,22 +550,6 @@ static void sketches_are_for_who_offered_them(void **state)
     }
 }
 
-/* Steps until node has begun to compare, as who seeks or as who tells. */
-static void until_compares(uint32_t node, bool seeks)
-{
-    const struct msy_channel *channel = NULL;
-    for (uint32_t i = 0; i < 5000; i++) {
-        const struct msy_mesh *mesh = rig.nodes[node].mesh;
-        channel =
-            mesh->links_count > 0 ? msy_channel_find(mesh->links[0], rig.nodes[node].space) : NULL;
-        if (channel != NULL && (seeks ? channel->seeking : channel->sketching) != NULL) {
-            return;
-        }
-        rig_run(&rig, 1);
-    }
-    fail();
-}
-
 static void open_differing(void)
 {
     open_two(2);
@@ -592,9 +646,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_hundred_of_ten_thousand_cost_little),
+        cmocka_unit_test(ten_of_ten_thousand_cost_a_sketch),
         cmocka_unit_test(drawn_vectors_become_known),
         cmocka_unit_test(nodes_without_sketches_are_told_as_before),
         cmocka_unit_test(more_is_written_meanwhile),
+        cmocka_unit_test(what_is_noted_meanwhile_is_kept),
         cmocka_unit_test(who_seeks_for_ever_is_told_once),
         cmocka_unit_test(who_seeks_out_of_turn_is_sent_away),
         cmocka_unit_test(sketches_are_for_who_offered_them),
