@@ -398,7 +398,7 @@ static void until_compares(uint32_t node, bool seeks)
     fail();
 }
 
-/* What is noted after a vector was kept for comparing, and before the comparison ends, is on top. */
+/* What is noted after a vector was kept for comparing, and before that ends, is on top. */
 static void what_is_noted_meanwhile_is_kept(void **state)
 {
     (void)state;
