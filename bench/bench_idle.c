@@ -12,7 +12,7 @@
 #include "own.h"
 
 enum { IDLE_NODES = 11, IDLE_SPACES = 1000, IDLE_SPACES_SMALL = 20, IDLE_MS = 10000 };
-enum { IDLE_MS_SMALL = 500, IDLE_SETTLE_S = 120 };
+enum { IDLE_MS_SMALL = 500, IDLE_SETTLE_S = 120, IDLE_SEEN_ROUNDS = 5 };
 
 static const char idle_limit[] = "the most that it may be";
 
@@ -142,19 +142,32 @@ static void idle_share(struct idle *idle, uint32_t number)
 }
 
 /* From before a put at the first until it is durable and visible at the second, in ms. */
-static void idle_seen(struct idle *idle, uint64_t round, struct kit_figures *medians)
+static void idle_seen(const struct idle *idle, const struct mesh_node pair[2], uint64_t round,
+                      struct kit_figures *medians)
 {
     struct kit_figures ways = {0};
     for (uint64_t i = 0; i < idle->options.single; i++) {
         meshsync_token token;
         meshsync_error error = {0};
         double start_s = kit_now_s();
-        own_commit(idle->nodes[0].space, round, i, 1, &token);
-        kit_ok(meshsync_wait(idle->nodes[1].space, &token, 0, MESH_WAIT_MS, &error), &error,
+        own_commit(pair[0].space, round, i, 1, &token);
+        kit_ok(meshsync_wait(pair[1].space, &token, 0, MESH_WAIT_MS, &error), &error,
                "the other node");
         kit_add(&ways, (kit_now_s() - start_s) * 1000);
     }
     kit_add(medians, kit_quantile(&ways, 0.5));
+}
+
+/* In turns at a pair with one space and at one with many. */
+static void idle_seen_both(struct idle *idle, struct kit_figures seen[2])
+{
+    struct mesh_node *single = &idle->nodes[2];
+    mesh_open_all(single, 2);
+    for (uint64_t i = 0; i < IDLE_SEEN_ROUNDS; i++) {
+        idle_seen(idle, single, i, &seen[0]);
+        idle_seen(idle, idle->nodes, i, &seen[1]);
+    }
+    mesh_close_all(single, 2);
 }
 
 /* Row 16: the same pair with one space, and with many. */
@@ -172,10 +185,8 @@ static void idle_spaces(struct idle *idle)
         }
         idle_settle(idle);
         idle_rounds(idle, &cpu[way], &bytes[way]);
-        for (uint64_t i = 0; i < 3; i++) {
-            idle_seen(idle, way * 10 + i, &seen[way]);
-        }
     }
+    idle_seen_both(idle, seen);
     mesh_close_all(idle->nodes, idle->nodes_count);
     idle_report("many spaces, processor", "%", "one space", more, &cpu[0], &cpu[1]);
     idle_report("many spaces, traffic", "bytes/s", "one space", more, &bytes[0], &bytes[1]);
