@@ -701,23 +701,24 @@ meshsync_status msy_sketch_on_swap(struct msy_mesh *mesh, struct msy_mesh_link *
 {
     struct msy_swap swap;
     struct sketch_at at = {.mesh = mesh, .link = link};
+    struct msy_channel *channel = NULL;
     bool news = false;
     if ((link->features & MSY_FEATURE_SKETCH) == 0 || !msy_message_get_swap(content, &swap)) {
         return MESHSYNC_E_PROTOCOL;
     }
     meshsync_status status =
-        msy_channel_slot(link, swap.channel, swap.reply ? MSY_WAY_IN : MSY_WAY_OUT, &at.channel);
-    if (status == MESHSYNC_OK && at.channel != NULL) {
-        at.space = msy_space_find(mesh, at.channel->space);
-    }
-    if (at.space == NULL) {
+        msy_channel_slot(link, swap.channel, swap.reply ? MSY_WAY_IN : MSY_WAY_OUT, &channel);
+    if (status != MESHSYNC_OK || channel == NULL) {
         return status;
     }
-    if (swap.reply && (at.channel->seeking == NULL || !at.channel->seeking->swapped)) {
+    at.channel = channel;
+    at.space = msy_space_find(mesh, channel->space);
+    if (at.space == NULL ||
+        (swap.reply && (channel->seeking == NULL || !channel->seeking->swapped))) {
         return MESHSYNC_OK; /* It has told all since. */
     }
-    if (!swap.reply && at.channel->sketching == NULL) {
-        return sketch_tell_all(mesh, link, at.channel);
+    if (!swap.reply && channel->sketching == NULL) {
+        return sketch_tell_all(mesh, link, channel);
     }
     status = msy_store_begin(mesh->store, MSY_TXN_READ, &at.txn);
     if (status == MESHSYNC_OK) {
