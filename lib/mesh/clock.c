@@ -206,7 +206,7 @@ meshsync_status msy_clock_on(struct msy_mesh *mesh, struct msy_mesh_link *link,
 {
     uint64_t number = 0;
     uint8_t theirs[MSY_CLOCK_BYTES];
-    uint8_t ours[MSY_CLOCK_BYTES];
+    uint8_t ours[MSY_CLOCK_BYTES] = {0};
     struct msy_channel *channel = NULL;
     struct msy_store_txn *txn = NULL;
     if ((link->features & MSY_FEATURE_CLOCK) == 0 ||

@@ -556,7 +556,7 @@ static meshsync_status sketch_learn(const struct sketch_at *at, const struct msy
 {
     struct msy_mesh *mesh = at->mesh;
     struct msy_vector *noted = &at->channel->durable;
-    uint8_t digest[MSY_CLOCK_BYTES];
+    uint8_t digest[MSY_CLOCK_BYTES] = {0};
     meshsync_status status = sketch_merge(mesh, side, rows, count, swap);
     if (status == MESHSYNC_OK) {
         status = msy_clock_digest(mesh, at->link, &mesh->tips, digest);
@@ -589,11 +589,12 @@ static meshsync_status sketch_on_reply(const struct sketch_at *at, const struct 
     struct msy_sketching *seeking = at->channel->seeking;
     struct msy_cursor pairs;
     struct msy_tip tip;
+    uint32_t id = 0; /* A reply has none: its pairs are in our order. */
     bool good = true;
     msy_cursor_init(&pairs, swap->pairs);
     for (uint32_t i = 0; i < seeking->rows_count && good; i++) {
         struct sketch_row *row = &seeking->rows[i];
-        good = !row->pair || msy_swap_pair(&pairs, false, NULL, &tip);
+        good = !row->pair || msy_swap_pair(&pairs, false, &id, &tip);
         if (good && row->pair) {
             row->seq = tip.seq;
             memcpy(row->prefix, tip.hash, sizeof row->prefix);
