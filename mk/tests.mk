@@ -60,6 +60,7 @@ TESTS := \
     tests/unit/mesh/test_message.c \
     tests/unit/mesh/test_near.c \
     tests/unit/mesh/test_pack.c \
+    tests/unit/mesh/test_rate.c \
     tests/unit/mesh/test_rungs.c \
     tests/unit/mesh/test_wall.c \
     tests/unit/replica/test_pending.c \

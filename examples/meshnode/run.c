@@ -84,6 +84,27 @@ __attribute__((format(printf, 2, 3))) static void run_note(struct run_log *log, 
     run_on_log(log, MESHSYNC_LOG_INFO, "node", words);
 }
 
+/* How fast it may send. */
+static int run_rates(struct cli_context *ctx, meshsync_options *options)
+{
+    static const struct {
+        enum cli_option given;
+        const char *name;
+    } rates[] = {{CLI_OPT_RATE, "send_bytes_per_s"},
+                 {CLI_OPT_PEER_RATE, "send_peer_bytes_per_s"},
+                 {CLI_OPT_BURST, "send_burst_bytes"}};
+    meshsync_error error = {.status = MESHSYNC_OK};
+    for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
+        const char *text = cli_text(&ctx->args, rates[i].given);
+        meshsync_status status =
+            text != NULL ? meshsync_options_set(options, rates[i].name, text, &error) : MESHSYNC_OK;
+        if (status != MESHSYNC_OK) {
+            return cli_error(ctx, status, &error);
+        }
+    }
+    return CLI_EXIT_DONE;
+}
+
 static int run_open(struct cli_context *ctx, struct run_log *log)
 {
     int verbose = 0;
@@ -101,6 +122,10 @@ static int run_open(struct cli_context *ctx, struct run_log *log)
     log->verbose = verbose > 0;
     options.busy_wait_ms = CLI_BUSY_MS_MAX;
     options.snapshot_ms_max = RUN_SNAPSHOT_MS_MAX;
+    int code = run_rates(ctx, &options);
+    if (code != CLI_EXIT_DONE) {
+        return code;
+    }
     meshsync_error error = {.status = MESHSYNC_OK};
     meshsync_status status = meshsync_node_open(&options, &ctx->node, &error);
     if (status == MESHSYNC_E_STORE_LOCKED) {

@@ -62,7 +62,8 @@ static const struct cli_command commands[] = {
      cmd_version},
     {"run", "", "Put the node on the network until it is told to stop", run_details,
      CLI_BIT(CLI_OPT_LISTEN) | CLI_BIT(CLI_OPT_PEER) | CLI_BIT(CLI_OPT_LAN) |
-         CLI_BIT(CLI_OPT_LAN_GROUP) | CLI_BIT(CLI_OPT_VERBOSE),
+         CLI_BIT(CLI_OPT_LAN_GROUP) | CLI_BIT(CLI_OPT_RATE) | CLI_BIT(CLI_OPT_PEER_RATE) |
+         CLI_BIT(CLI_OPT_BURST) | CLI_BIT(CLI_OPT_VERBOSE),
      CLI_LOCAL, 0, 0, cmd_run},
     {"peers", "", "Each peer: id, address, state, round-trip time, lag", NULL, 0, CLI_RUNNING, 0, 0,
      cmd_peers},

@@ -47,26 +47,29 @@ typedef enum meshsync_compression {
 
 /** Options of a node. Begin with meshsync_options_init(). */
 typedef struct meshsync_options {
-    size_t size;                  /**< Set by meshsync_options_init(), never by hand. */
-    const char *path;             /**< Folder of the node, UTF-8. Required. */
-    meshsync_log_fn log;          /**< NULL: silent. */
-    void *log_user;               /**< First argument of log. */
-    meshsync_realloc_fn allocate; /**< NULL: the C library's. */
-    void *allocate_user;          /**< First argument of allocate. */
-    uint64_t store_map_bytes;     /**< Address space reserved: 1 MiB to 16 TiB, default 64 GiB. */
-    uint64_t store_bytes_max;     /**< Cap on the store on disk; default and most: the map. */
-    uint64_t memory_bytes_max;    /**< Cap on this node's allocations; 0, the default: none. */
-    uint64_t snapshot_ms_max;     /**< Age at which a snapshot is released; default 60000. */
-    uint64_t busy_wait_ms;        /**< How long opening waits for another writer; default 0. */
-    uint64_t keepalive_ms;        /**< Between signs of life to a peer: 100 to 60000, 2000. */
-    uint64_t retry_ms_max;        /**< Longest pause between dials: 100 to 3600000, 15000. */
-    uint64_t clock_ahead_ms_max;  /**< Stamps further ahead are held, and a clock
+    size_t size;                    /**< Set by meshsync_options_init(), never by hand. */
+    const char *path;               /**< Folder of the node, UTF-8. Required. */
+    meshsync_log_fn log;            /**< NULL: silent. */
+    void *log_user;                 /**< First argument of log. */
+    meshsync_realloc_fn allocate;   /**< NULL: the C library's. */
+    void *allocate_user;            /**< First argument of allocate. */
+    uint64_t store_map_bytes;       /**< Address space reserved: 1 MiB to 16 TiB, default 64 GiB. */
+    uint64_t store_bytes_max;       /**< Cap on the store on disk; default and most: the map. */
+    uint64_t memory_bytes_max;      /**< Cap on this node's allocations; 0, the default: none. */
+    uint64_t snapshot_ms_max;       /**< Age at which a snapshot is released; default 60000. */
+    uint64_t busy_wait_ms;          /**< How long opening waits for another writer; default 0. */
+    uint64_t keepalive_ms;          /**< Between signs of life to a peer: 100 to 60000, 2000. */
+    uint64_t retry_ms_max;          /**< Longest pause between dials: 100 to 3600000, 15000. */
+    uint64_t clock_ahead_ms_max;    /**< Stamps further ahead are held, and a clock
                                        further ahead of peers' commits nothing; default 60000. */
-    uint32_t readers_max;         /**< Reader slots, all processes: 8 to 4096, default 1024. */
-    int32_t mode;                 /**< enum meshsync_mode; default MESHSYNC_MODE_WRITE. */
-    int32_t log_level;            /**< Most verbose level that is logged; default INFO. */
-    int32_t create;               /**< 0: the folder must hold a node already. Default 1. */
-    uint64_t compression;         /**< 1 to 3, or enum meshsync_compression; default AUTO. */
+    uint32_t readers_max;           /**< Reader slots, all processes: 8 to 4096, default 1024. */
+    int32_t mode;                   /**< enum meshsync_mode; default MESHSYNC_MODE_WRITE. */
+    int32_t log_level;              /**< Most verbose level that is logged; default INFO. */
+    int32_t create;                 /**< 0: the folder must hold a node already. Default 1. */
+    uint64_t compression;           /**< 1 to 3, or enum meshsync_compression; default AUTO. */
+    uint64_t send_bytes_per_s;      /**< Of changes, to all peers: 16 KiB to 1 TiB; 0: no bound. */
+    uint64_t send_peer_bytes_per_s; /**< The same, to one peer. */
+    uint64_t send_burst_bytes;      /**< At once after rest: 4 KiB to 1 TiB; 0: a second's worth. */
 } meshsync_options;
 
 /**

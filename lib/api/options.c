@@ -6,13 +6,14 @@
 
 #include "api/check.h"
 
+#define OPTION_KIB ((uint64_t)1 << 10)
 #define OPTION_MIB ((uint64_t)1 << 20)
 #define OPTION_GIB ((uint64_t)1 << 30)
 #define OPTION_TIB ((uint64_t)1 << 40)
 #define OPTION_DAY_MS ((uint64_t)24 * 3600 * 1000)
 
 _Static_assert(sizeof(meshsync_options) ==
-                   offsetof(meshsync_options, compression) + sizeof(uint64_t),
+                   offsetof(meshsync_options, send_burst_bytes) + sizeof(uint64_t),
                "meshsync_options ends in padding");
 
 static const struct msy_option option_table[] = {
@@ -41,6 +42,12 @@ static const struct msy_option option_table[] = {
     {"create", MSY_OPTION_I32, offsetof(meshsync_options, create), 1, 0, 1, false},
     {"compression", MSY_OPTION_U64, offsetof(meshsync_options, compression), MESHSYNC_COMPRESS_AUTO,
      MESHSYNC_COMPRESS_AUTO, MESHSYNC_COMPRESS_NONE, false},
+    {"send_bytes_per_s", MSY_OPTION_BYTES, offsetof(meshsync_options, send_bytes_per_s), 0,
+     16 * OPTION_KIB, OPTION_TIB, true},
+    {"send_peer_bytes_per_s", MSY_OPTION_BYTES, offsetof(meshsync_options, send_peer_bytes_per_s),
+     0, 16 * OPTION_KIB, OPTION_TIB, true},
+    {"send_burst_bytes", MSY_OPTION_BYTES, offsetof(meshsync_options, send_burst_bytes), 0,
+     4 * OPTION_KIB, OPTION_TIB, true},
 };
 
 const struct msy_option *msy_options_table(size_t *count)

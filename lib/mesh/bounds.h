@@ -103,6 +103,10 @@
 #define MSY_WALL_VOTES_MAX 64u
 #define MSY_WALL_COUNT_MS 1000u
 #define MSY_WALL_ASK_MS 10000u
+/* Highest rate, bytes per second, and burst: their products with times stay in 64 bits. */
+#define MSY_RATE_BYTES_MAX ((uint64_t)1 << 40)
+/* Sending that waits for its rate waits so much longer, so that changes share messages, ms. */
+#define MSY_RATE_REST_MS 20u
 /* Where a round trip is shorter than the clock can tell, microseconds. */
 #define MSY_RTT_US_MIN 500u
 /* Neighbours in a large mesh: fewer are made more, up to as many others are let in. */

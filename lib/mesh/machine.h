@@ -8,6 +8,7 @@
  *        -> clocks             clock.c: a digest before the vector  sketch.c: what differs
  *        -> tips               ack.c: who holds what            want.c: what to fetch, from whom
  *        -> changes            push.c: live, both directions    serve.c: what peers fetch
+ *                              rate.c: how fast it may go      pack.c: compressed
  *        -> the rest           address.c, digest.c, show.c
  *
  * A function that takes a link may close it: its state is then MSY_LINK_GONE. Links are freed at
@@ -19,6 +20,7 @@
 #include "base/sm.h"
 #include "mesh/bounds.h"
 #include "mesh/mesh.h"
+#include "mesh/rate.h"
 #include "mesh/wall.h"
 #include "secure/noise.h"
 #include "store/history.h"
@@ -159,6 +161,7 @@ struct msy_mesh_link {
     uint64_t out_bytes; /* Unsent, as far as known. */
     uint64_t bytes_in;
     uint64_t bytes_out;
+    struct msy_rate rate;       /* Of changes to it. */
     uint64_t push_flying_bytes; /* Pushed to us, at the replica. */
     uint64_t message_bytes_max; /* Of the peer. */
     uint64_t ping_number;
@@ -270,6 +273,10 @@ struct msy_mesh {
     uint64_t keepalive_ms;
     uint64_t retry_ms_max;
     uint64_t compression;
+    uint64_t peer_bytes_per_s;
+    uint64_t burst_bytes;
+    struct msy_rate rate;
+    uint32_t rate_turn;            /* Who spent of it last: the link after it comes first. */
     struct msy_mesh_offer offer;   /* Filled in. */
     struct msy_verified *verified; /* Lent; may be NULL. */
     uint64_t assertions;           /* Of the process that had failed when this was opened. */
@@ -594,6 +601,11 @@ meshsync_status msy_pack_on(struct msy_mesh *mesh, struct msy_mesh_link *link,
                             meshsync_bytes content);
 /* The channel goes. */
 void msy_pack_forget(struct msy_mesh_link *link, struct msy_channel *channel);
+
+/* May changes go to a peer now, by its rate and the node's? */
+bool msy_serve_may(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                   enum msy_rate_class rate_class);
+void msy_serve_spend(struct msy_mesh *mesh, struct msy_mesh_link *link, uint64_t bytes);
 
 /* --- push.c ----------------------------------------------------------------------------------- */
 

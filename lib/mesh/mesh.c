@@ -48,6 +48,9 @@ meshsync_status msy_mesh_open(const struct msy_mesh_options *options, uint64_t n
     made->keepalive_ms = options->keepalive_ms > 0 ? options->keepalive_ms : MSY_KEEPALIVE_MS;
     made->retry_ms_max = options->retry_ms_max;
     made->compression = options->compression;
+    made->peer_bytes_per_s = options->peer_bytes_per_s;
+    made->burst_bytes = options->burst_bytes;
+    msy_rate_init(&made->rate, options->rate_bytes_per_s, options->burst_bytes, now_ms);
     made->wall.ahead_ms_max = options->clock_ahead_ms_max;
     made->verified = options->verified;
     msy_handshake_offer(made, &options->offer);
@@ -102,12 +105,25 @@ void msy_mesh_close(struct msy_mesh *mesh)
 
 /* --- time ------------------------------------------------------------------------------------ */
 
+/* Where peers share a rate, the one that spent of it last comes last. */
+static uint32_t mesh_links_first(const struct msy_mesh *mesh)
+{
+    uint32_t first = 0;
+    while (mesh->rate_turn != 0 && first < mesh->links_count &&
+           mesh->links[first]->number <= mesh->rate_turn) {
+        first += 1;
+    }
+    return first < mesh->links_count ? first : 0;
+}
+
 static void mesh_links_due(struct msy_mesh *mesh)
 {
     uint64_t next_ms = MSY_NEVER;
     mesh->links_at_ms = MSY_NEVER;
-    for (uint32_t i = 0; i < mesh->links_count; i++) {
-        msy_session_due(mesh, mesh->links[i]);
+    uint32_t first = mesh_links_first(mesh);
+    uint32_t count = mesh->links_count;
+    for (uint32_t i = 0; i < count; i++) {
+        msy_session_due(mesh, mesh->links[(first + i) % count]);
     }
     for (uint32_t i = 0; i < mesh->links_count; i++) {
         const struct msy_mesh_link *link = mesh->links[i];

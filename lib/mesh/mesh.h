@@ -57,6 +57,9 @@ struct msy_mesh_options {
     uint64_t keepalive_ms;
     uint64_t retry_ms_max;
     uint64_t clock_ahead_ms_max; /* 0: peers' clocks are not looked at. */
+    uint64_t rate_bytes_per_s;   /* Of changes sent, to all peers; 0: no bound. */
+    uint64_t peer_bytes_per_s;   /* In one session. */
+    uint64_t burst_bytes;        /* Of both; 0: what one second allows. */
     uint64_t compression;        /* enum meshsync_compression, or a level. */
     struct msy_mesh_offer offer;
     struct msy_verified *verified; /* May be NULL; lent. */
@@ -139,6 +142,7 @@ struct msy_mesh_stats {
     uint64_t clock_bytes_out;  /* Of whole vectors and of what spares them, without records. */
     uint64_t packed_bytes_in;  /* Messages that were packed, before */
     uint64_t packed_bytes_out; /* and after. */
+    uint64_t rate_waits;       /* Times that serving had to wait for its rate. */
     uint64_t clocks_equal;     /* Peers whose digest said all, */
     uint64_t clocks_asked;     /* and whose vector had to be asked for; */
     uint64_t clocks_sought;    /* peers of whom a sketch was asked, */

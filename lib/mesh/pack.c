@@ -63,8 +63,12 @@ static meshsync_status pack_message(struct msy_mesh *mesh, struct msy_mesh_link 
     if (status == MESHSYNC_OK && msy_press_is_packed(out->data + unit_at)) {
         msy_message_end(out, start);
         channel->press_ms = mesh->now_ms;
+        size_t packed = out->len - start;
+        size_t saved = packed < message.len ? message.len - packed : 0;
+        msy_rate_give_back(&link->rate, saved); /* What counts is what goes over the wire. */
+        msy_rate_give_back(&mesh->rate, saved);
         mesh->stats.packed_bytes_in += message.len;
-        mesh->stats.packed_bytes_out += out->len - start;
+        mesh->stats.packed_bytes_out += packed;
         return MESHSYNC_OK;
     }
     out->len = start;

@@ -86,12 +86,14 @@ static void push_to(struct msy_mesh *mesh, struct msy_store_txn *txn, struct msy
                     struct msy_channel *channel, struct push_item *item)
 {
     if (!push_follows(channel, item) || push_is_lazy(txn, channel, item) ||
-        msy_session_backlog(link) + item->change.len > MSY_PUSH_OUT_BYTES_MAX) {
+        msy_session_backlog(link) + item->change.len > MSY_PUSH_OUT_BYTES_MAX ||
+        !msy_serve_may(mesh, link, MSY_RATE_LIVE)) {
         return;
     }
     meshsync_status status = msy_push_put(link, channel, MSY_CHANGES_DURABLE, item->change);
     if (status == MESHSYNC_OK) {
         status = msy_ack_raise(txn, channel->space, &channel->sent, &item->tip);
+        msy_serve_spend(mesh, link, item->change.len + 4);
         mesh->stats.changes_out += 1;
     }
     msy_session_wrote(mesh, link, status);

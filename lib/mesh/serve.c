@@ -161,6 +161,29 @@ meshsync_status msy_serve_check(struct msy_mesh *mesh, const struct msy_record *
                                                                    : MESHSYNC_E_STORE_CORRUPT;
 }
 
+bool msy_serve_may(struct msy_mesh *mesh, struct msy_mesh_link *link,
+                   enum msy_rate_class rate_class)
+{
+    return msy_rate_may(&link->rate, rate_class, mesh->now_ms) &&
+           msy_rate_may(&mesh->rate, rate_class, mesh->now_ms);
+}
+
+void msy_serve_spend(struct msy_mesh *mesh, struct msy_mesh_link *link, uint64_t bytes)
+{
+    msy_rate_spend(&link->rate, bytes);
+    msy_rate_spend(&mesh->rate, bytes);
+    mesh->rate_turn = mesh->rate.bytes_per_s > 0 ? link->number : 0;
+}
+
+/* Serving goes on when the rates allow it: the peer hears nothing of this. */
+static void serve_wait(struct msy_mesh *mesh, struct msy_mesh_link *link)
+{
+    uint64_t peer_ms = msy_rate_at_ms(&link->rate, mesh->now_ms);
+    uint64_t total_ms = msy_rate_at_ms(&mesh->rate, mesh->now_ms);
+    mesh->stats.rate_waits += 1;
+    msy_mesh_link_wake(mesh, &link->serve_at_ms, peer_ms > total_ms ? peer_ms : total_ms);
+}
+
 /* Sends the record that the stream stands at, and steps on. */
 static meshsync_status serve_record(struct msy_mesh *mesh, struct msy_store_txn *txn,
                                     struct msy_mesh_link *link, struct msy_channel *channel,
@@ -187,6 +210,7 @@ static meshsync_status serve_record(struct msy_mesh *mesh, struct msy_store_txn 
     }
     if (status == MESHSYNC_OK) {
         channel->credit -= (int64_t)*bytes;
+        msy_serve_spend(mesh, link, *bytes);
         mesh->stats.changes_out += 1;
         status = msy_stream_advance(&channel->stream, txn);
     }
@@ -210,7 +234,7 @@ static meshsync_status serve_channel(struct msy_mesh *mesh, struct msy_store_txn
             }
             continue;
         }
-        if (channel->credit <= 0) {
+        if (channel->credit <= 0 || !msy_serve_may(mesh, link, MSY_RATE_BULK)) {
             return MESHSYNC_OK;
         }
         status = serve_record(mesh, txn, link, channel, &bytes);
@@ -263,6 +287,10 @@ void msy_serve_turn(struct msy_mesh *mesh, struct msy_mesh_link *link)
     }
     while (left > 0 && link->state == MSY_LINK_LIVE &&
            msy_session_backlog(link) < MSY_SERVE_OUT_BYTES_LOW) {
+        if (!msy_serve_may(mesh, link, MSY_RATE_BULK)) {
+            serve_wait(mesh, link);
+            break;
+        }
         struct msy_channel *channel = serve_next(link);
         if (channel == NULL) {
             break;

@@ -122,6 +122,7 @@ void msy_session_start(struct msy_mesh *mesh, struct msy_mesh_link *link)
 {
     const uint64_t hello[3] = {mesh->unix_ms, MSY_MESSAGE_BYTES_MAX, 0};
     link->live_ms = mesh->now_ms;
+    msy_rate_init(&link->rate, mesh->peer_bytes_per_s, mesh->burst_bytes, mesh->now_ms);
     mesh->entropy.fill(mesh->entropy.user, link->pad_key, sizeof link->pad_key);
     msy_mesh_link_wake(mesh, &link->beat_at_ms, mesh->now_ms + mesh->keepalive_ms);
     msy_log_write(mesh->log, MSY_LOG_INFO, "mesh", "session on link %u with %02x%02x%02x%02x, %s",

@@ -53,6 +53,9 @@ meshsync_status msy_network_open_mesh(struct msy_network *net, meshsync_error *e
         .verified = net->verified,
         .retry_ms_max = node->options.retry_ms_max,
         .clock_ahead_ms_max = node->options.clock_ahead_ms_max,
+        .rate_bytes_per_s = node->options.send_bytes_per_s,
+        .peer_bytes_per_s = node->options.send_peer_bytes_per_s,
+        .burst_bytes = node->options.send_burst_bytes,
         .compression = node->options.compression,
     };
     net->mesh_timer_ms = 0;

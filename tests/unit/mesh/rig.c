@@ -76,6 +76,9 @@ static void node_machines(struct rig_node *node)
         .offer = {.lacks = node->lacks,
                   .sketch_tips_min =
                       node->sketch_tips_min > 0 ? node->sketch_tips_min : rig->sketch_tips_min},
+        .rate_bytes_per_s = node->total_rate,
+        .peer_bytes_per_s = node->peer_rate,
+        .burst_bytes = node->burst,
         .keepalive_ms = 2000,
         .retry_ms_max = 2000};
     assert_int_equal(msy_replica_open(&replica, rig_unix_ms(rig), &node->replica, NULL),

@@ -31,8 +31,9 @@ struct rig_node {
     uint32_t link_next; /* Even. */
     bool failed;        /* Its mesh machine gave up, as it may: a shell would begin it anew. */
     uint64_t lacks;     /* Feature bits that it does not know; from its next start on. */
-    uint32_t sketch_tips_min; /* As of msy_mesh_offer; from its next start on. */
-    bool deaf;                /* Received changes are not given to the replica, nor answered. */
+    uint32_t sketch_tips_min;              /* As of msy_mesh_offer; from its next start on. */
+    uint64_t total_rate, peer_rate, burst; /* From its next start on. */
+    bool deaf; /* Received changes are not given to the replica, nor answered. */
     uint32_t alarms, synced, came, went, dialled, beacons_due;
     uint8_t beacon[1024]; /* The last it made. */
     size_t beacon_len;
