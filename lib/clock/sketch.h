@@ -15,7 +15,7 @@
 struct msy_sketch_symbol {
     uint64_t sum;
     uint32_t check; /* 24 bits. */
-    uint8_t count; /* Modulo 256. */
+    uint8_t count;  /* Modulo 256. */
 };
 
 /* An item that only one of two sets has. */
