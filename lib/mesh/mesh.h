@@ -139,6 +139,7 @@ struct msy_mesh_effects {
 
 struct msy_mesh_stats {
     uint64_t bytes_in, bytes_out, changes_out, sessions, handshakes_failed, alarms;
+    uint64_t changes_in;       /* Changes of peers that the replica took. */
     uint64_t clock_bytes_out;  /* Of whole vectors and of what spares them, without records. */
     uint64_t packed_bytes_in;  /* Messages that were packed, before */
     uint64_t packed_bytes_out; /* and after. */

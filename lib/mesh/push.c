@@ -479,6 +479,7 @@ void msy_push_received(struct msy_mesh *mesh, const struct msy_mesh_event *event
         return;
     }
     struct msy_mesh_space *space = msy_space_find(mesh, submit.space);
+    mesh->stats.changes_in += event->accepted_count;
     if (space != NULL && space->flying_count > 0) {
         space->flying_count -= 1;
         if (space->flying_count == 0) {

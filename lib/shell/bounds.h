@@ -51,7 +51,8 @@
 #define MSY_NAME_ADDRESSES_MAX 64u
 /* Machine of the mesh: when the store takes no more, or when it fails again within the longer of
  * these after it failed, it begins anew after a wait that doubles from and up to these, in ms: it
- * dials all its peers each time, and they send all again. */
+ * dials all its peers each time, and they send all again. It doubles from the start when the last
+ * one sent changes or got some into the store. */
 #define MSY_ANEW_MS_MIN 200u
 #define MSY_ANEW_MS_MAX 30000u
 /* Loop: rounds of work in one turn before the loop gets its say again. */

@@ -192,7 +192,8 @@ void msy_network_hang_up(struct msy_network *net)
     }
 }
 
-/* The machine and its links are gone; what it counted is kept. */
+/* The machine and its links are gone; what it counted is kept. One that sent changes
+ * or got some into the store came further than the last: the next wait is a first one. */
 static void net_drop_machine(struct msy_network *net)
 {
     struct msy_mesh_stats last;
@@ -209,6 +210,9 @@ static void net_drop_machine(struct msy_network *net)
     net->base.changes_out += last.changes_out;
     net->base.handshakes_failed += last.handshakes_failed;
     net->base.alarms += last.alarms;
+    if (last.changes_in + last.changes_out != 0 && !net->anew_full) {
+        net->anew_wait_ms = 0;
+    }
     (void)pthread_mutex_unlock(&net->mesh_lock);
     net_publish_wall(net);
 }

@@ -408,6 +408,11 @@ static void node_wait_for_memory(struct msy_sim_node *node)
 
 void msy_sim_node_anew(struct msy_sim_node *node)
 {
+    struct msy_mesh_stats stats = {0};
+    if (node->mesh != NULL) {
+        msy_mesh_get_stats(node->mesh, &stats);
+    }
+    node->anew_wait_us = stats.changes_in + stats.changes_out != 0 ? 0 : node->anew_wait_us;
     msy_sim_node_stop(node, true);
     node_wait_for_memory(node);
 }
