@@ -210,10 +210,10 @@ static void net_drop_machine(struct msy_network *net)
     net->base.changes_out += last.changes_out;
     net->base.handshakes_failed += last.handshakes_failed;
     net->base.alarms += last.alarms;
+    (void)pthread_mutex_unlock(&net->mesh_lock);
     if (last.changes_in + last.changes_out != 0 && !net->anew_full) {
         net->anew_wait_ms = 0;
     }
-    (void)pthread_mutex_unlock(&net->mesh_lock);
     net_publish_wall(net);
 }
 
